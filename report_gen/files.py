@@ -65,6 +65,34 @@ def write_pieces(path: Path, pieces: Iterable[str | bytes], *, replace: bool = T
         raise output_error(path, error) from error
 
 
+def check_writable(path: Path) -> None:
+    """Check that a file can be written at a path, before work of hours is done for it. Nothing is left on the disk.
+
+    Raises:
+        OutputError: The path is a folder or a device, or no file can be written there.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises if a folder above may not be entered
+        raise output_error(path, IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)))
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
+        raise OutputError(f"{path}: is a device or a pipe, which a file would replace; give the name of a file")
+    check_writable_folder(path.parent)
+
+
+def check_writable_folder(folder: Path) -> None:
+    """Check that a folder can be created and takes files. Nothing is left on the disk.
+
+    Raises:
+        OutputError: No file can be written to the folder, or to the nearest folder above it that exists.
+    """
+    existing = next((one for one in (folder, *folder.absolute().parents) if os.path.lexists(one)), folder)
+    temporary = existing / f".{secrets.token_hex(8)}{_TEMPORARY}"
+    try:
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
     """Write a folder of files under a temporary name, then rename it in place of an older folder.
 
@@ -147,8 +175,13 @@ def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that says why a path cannot be written, and what to do."""
     if isinstance(error, FileExistsError | NotADirectoryError):
         return OutputError(f"{path}: cannot be written, because a file has the name of a folder; choose another path")
-    if path.is_dir() and isinstance(error, IsADirectoryError | OSError) and error.errno in (errno.EISDIR, errno.EBUSY):
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if a folder above may not be entered
+    if is_folder and error.errno in (errno.EISDIR, errno.EBUSY):
         return OutputError(f"{path}: cannot be written, because it is a folder; give the name of a file")
+    if error.errno == errno.ENOENT:  # such as below /proc; folders that are missing are created
+        return OutputError(
+            f"{path}: cannot be written, because the system takes no new file there; choose another path"
+        )
     reason = error.strerror or type(error).__name__
     is_forbidden = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
     remedy = "choose another path" if is_forbidden else "free disk space or choose another path"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import MappingProxyType
 
 from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
@@ -170,6 +171,31 @@ def describe_views(view_positions: Iterable[str]) -> str:
     views = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
     words = [view.label for view in ViewPosition if view in views]
     return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+_MODALITIES: Mapping[str, str] = MappingProxyType(
+    {"DX": "radiograph", "CT": "CT", "MR": "MRI", "US": "ultrasound", "PT": "PET"}
+)
+"""Words for the modalities of `attributes.toml`."""
+
+
+def describe_prior(modalities: Iterable[str], body_parts: Iterable[str], days_earlier: float | None) -> str:
+    """Return what the section COMPARISON says about a prior study, such as "Chest radiograph, 12 days earlier.".
+
+    Args:
+        modalities: Its modalities, as `value_of_term` writes them; one is named if it is the only one.
+        body_parts: Its body parts, named in the same way.
+        days_earlier: Calendar days from the prior study to the study; None if they are not known.
+    """
+    kinds, parts = set(modalities), set(body_parts)
+    kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"
+    name = " ".join((*(parts if len(parts) == 1 else ()), kind))
+    if days_earlier is None:
+        return f"Earlier {name}."
+    name = name[:1].upper() + name[1:]
+    if days_earlier == 0:
+        return f"{name}, earlier on the same day."
+    return f"{name}, {days_earlier:.0f} day{'' if days_earlier == 1 else 's'} earlier."
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")

@@ -86,6 +86,9 @@ FINDINGS = st.lists(
         | texts().map(lambda text: strip_controls(text)[:60].strip()),
         state=st.sampled_from(FindingState),
         probability=probabilities(),
+        present_threshold=probabilities(),
+        uncertain_threshold=probabilities(),
+        means_normal=st.booleans(),
         overridden=st.booleans(),
         location=LOCATIONS,
         location_overridden=st.booleans(),
@@ -171,18 +174,25 @@ def as_stated(finding: Finding, *, decimals: int, has_site: bool = True) -> Find
 
     Args:
         finding: The finding.
-        decimals: Decimals of its probability.
+        decimals: Decimals of its probability. With 2, it is written for people, who read "< 0.01" and "> 0.99".
         has_site: Whether the format can state its location.
     """
-    probability = finding.probability
+    probability = None if finding.probability is None else float(f"{finding.probability:.{decimals}f}")
+    if probability is not None and decimals == 2:
+        probability = min(max(probability, 0.01), 0.99)
     return replace(
-        finding,
+        without_thresholds(finding),
         name=strip_controls(finding.name),
-        probability=None if probability is None else float(f"{probability:.{decimals}f}"),
+        probability=probability,
         location=finding.location if finding.state.is_stated and has_site else UNKNOWN_LOCATION,
         side_probability=None,
         zone_probabilities=None,
     )
+
+
+def without_thresholds(finding: Finding) -> Finding:
+    """Return a finding as HL7 and DICOM SR keep it, beside what they lack as well."""
+    return replace(finding, present_threshold=None, uncertain_threshold=None, means_normal=False)
 
 
 def without_confidence(section: Section) -> Section:
@@ -195,6 +205,8 @@ def _finding(finding: Finding) -> Finding:
     return replace(
         finding,
         probability=_rounded(finding.probability),
+        present_threshold=_rounded(finding.present_threshold),
+        uncertain_threshold=_rounded(finding.uncertain_threshold),
         side_probability=_rounded(finding.side_probability),
         zone_probabilities=None if zones is None else tuple(round(one, 4) for one in zones),
     )

@@ -13,6 +13,8 @@ import pytest
 
 from report_gen.errors import OutputError
 from report_gen.files import (
+    check_writable,
+    check_writable_folder,
     file_name,
     output_error,
     recover_folder,
@@ -31,6 +33,39 @@ def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
     write_atomically(path, b"\0\1")
     assert path.read_bytes() == b"\0\1"
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", [".", "new", "new/deep/folder"])
+def test_a_folder_that_takes_files_is_left_as_it_was(tmp_path: Path, name: str) -> None:
+    check_writable_folder(tmp_path / name)
+    check_writable(tmp_path / name / "draft.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize("path", ["/proc", "/proc/x", "/proc/x/y"])
+def test_a_folder_where_the_system_takes_no_file(path: str) -> None:
+    """Linux gives ENOENT there, whatever the permissions are: proc(5) has no files of users."""
+    for check in (lambda: check_writable_folder(Path(path)), lambda: check_writable(Path(path, "a.json"))):
+        with pytest.raises(OutputError) as refused:
+            check()
+        assert str(refused.value) == (
+            f"{path}: cannot be written, because the system takes no new file there; choose another path"
+        )
+
+
+def test_what_a_file_cannot_replace(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for check, path, fault in (
+        (check_writable_folder, tmp_path / "file", "because a file has the name of a folder"),
+        (check_writable_folder, tmp_path / "file" / "folder", "because a file has the name of a folder"),
+        (check_writable, tmp_path, "because it is a folder; give the name of a file"),
+        (check_writable, Path(os.devnull), "is a device or a pipe, which a file would replace"),
+    ):
+        with pytest.raises(OutputError, match=fault):
+            check(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
 
 
 def test_the_file_has_the_ordinary_permissions(tmp_path: Path) -> None:

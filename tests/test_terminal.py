@@ -25,9 +25,19 @@ from report_gen.errors import (
     ReportGenError,
     ResourceError,
     StoppedError,
+    StudyError,
     UsageError,
 )
-from report_gen.terminal import bars, print_error, print_notice, print_table, run_app, set_verbosity, track
+from report_gen.terminal import (
+    bars,
+    print_error,
+    print_errors,
+    print_notice,
+    print_table,
+    run_app,
+    set_verbosity,
+    track,
+)
 from tests.builders import write_corner_corpus
 
 
@@ -316,3 +326,22 @@ def test_a_warning_of_a_library_is_one_line(capsys: pytest.CaptureFixture[str]) 
 
     run_app(application)
     assert capsys.readouterr().err == "WARNING UserWarning: value\\nreport-gen: forged\\u001b\n"
+
+
+def test_alike_errors_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    errors: list[ReportGenError] = [StudyError(Path(f"a.zip/{n}"), f"has {n} bytes") for n in range(70_000)]
+    print_errors([*errors, CorpusError("other"), *errors[:2], CorpusError("other")])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        *(f"report-gen: a.zip/{n}: has {n} bytes" for n in range(10)),
+        "report-gen: other",
+        "report-gen: 69,990 more errors like this one (-v prints all): a.zip/0: has 0 bytes",
+    ]
+    set_verbosity(verbose=1)
+    print_errors(errors[:30])
+    assert len(capsys.readouterr().err.splitlines()) == 30
+
+
+def test_eleven_errors_with_different_reasons_are_all_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    print_errors([StudyError(Path("a"), f"is {letter}") for letter in "abcdefghijk"])
+    assert len(capsys.readouterr().err.splitlines()) == 11

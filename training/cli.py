@@ -75,13 +75,14 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
 
 
 def _dry_run(recipe: Recipe, contact_sheet: Path) -> None:
-    from report_gen.files import write_atomically
+    from report_gen.files import check_writable, write_atomically
     from report_gen.terminal import bars
 
     from .monitoring.contact_sheet import draw_contact_sheet
     from .monitoring.dry_run import dry_run
     from .monitoring.dry_run_tables import render_dry_run
 
+    check_writable(contact_sheet)
     with bars() as progress:
         results = dry_run(recipe, progress.show)
     print_table(render_dry_run(results))

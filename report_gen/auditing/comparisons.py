@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from report_gen.auditing.priors import mentions_prior, remove_prior
@@ -21,18 +21,18 @@ def stated_change(sentence: str) -> ChangeState | None:
 
 
 def remove_contradicted_comparisons(
-    sections: Sequence[Section], changes: Mapping[str, ChangeState], schema: FindingSchema
+    sections: Sequence[Section], supported: Mapping[str, Collection[ChangeState]], schema: FindingSchema
 ) -> tuple[tuple[Section, ...], int]:
     """Remove from a report what it says about an earlier study unless the changes of its findings support it.
 
-    A sentence keeps its comparison if it states one change, and this is the change of every finding that it mentions.
+    A sentence keeps its comparison if it states one change, and every finding that it mentions may have this change.
     Otherwise only the words of the comparison are removed ("stable cardiomegaly"), or the sentence if nothing else
     remains.
 
     Args:
         sections: The generated sections.
-        changes: Change of each finding since the earlier study, by name. Empty without an earlier study, so that every
-            comparison is removed.
+        supported: Changes since the earlier study that each finding may have, by name. Empty without an earlier study,
+            so that every comparison is removed.
         schema: The findings.
 
     Returns:
@@ -42,7 +42,7 @@ def remove_contradicted_comparisons(
     for section in sections:
         sentences: dict[str, Sentence] = {}
         for sentence in section.sentences:
-            text = sentence.text if _agrees(sentence.text, changes, schema) else remove_prior(sentence.text)
+            text = sentence.text if _agrees(sentence.text, supported, schema) else remove_prior(sentence.text)
             changed += text != sentence.text
             if text:
                 sentences.setdefault(text, replace(sentence, text=text))
@@ -50,13 +50,13 @@ def remove_contradicted_comparisons(
     return tuple(section for section in kept if section.sentences), changed
 
 
-def _agrees(sentence: str, changes: Mapping[str, ChangeState], schema: FindingSchema) -> bool:
+def _agrees(sentence: str, supported: Mapping[str, Collection[ChangeState]], schema: FindingSchema) -> bool:
     """Return whether a sentence is no comparison, or one that the changes support."""
     if not mentions_prior(sentence):
         return True
     stated = stated_change(sentence)
     findings = {statement.finding for statement in finding_labeler(schema).read_statements(sentence)}
-    return stated is not None and bool(findings) and all(changes.get(finding) is stated for finding in findings)
+    return stated is not None and bool(findings) and all(stated in supported.get(finding, ()) for finding in findings)
 
 
 _HAS = r"(?:has|have) (?:\w+ )?"

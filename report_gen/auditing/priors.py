@@ -35,6 +35,8 @@ _PRIOR = re.compile(
       | no\ longer | re-?(?:demonstrat|identif|visuali[sz])\w+ | re-?positioned
       | (?:no|not|without|little|minimal)\ (?:(?:significant|appreciabl|substantial|relevant)\w*\ )*chang(?:ed?|es)
       | persist\w* | remain(?:s|ed|ing)? | continu(?:e|es|ed|ing) | recurren(?:t|ce)
+      | (?:is|are|appears?|looks?)\ (?:(?:now|slightly|mildly|much|markedly|significantly|somewhat|minimally)\ )*
+        (?:larger|smaller|bigger|(?:more|less)\ (?:extensive|pronounced|conspicuous))(?!\ (?:than|on\ the|in\ the)\b)
       | improv\w+ | worsen\w* | wors(?:e|t) | progress\w+ | developing | regress\w+ | resolv\w+ | resolution | evolv\w+
       | (?:in|de)creas(?:ed|ing)\ (?:in\ (?:size|extent|number)|from|since|compared)
       | (?:has|have)\ (?:also\ |slightly\ |markedly\ |significantly\ )?

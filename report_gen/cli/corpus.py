@@ -11,7 +11,7 @@ import typer
 
 from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
 from report_gen.cli.corpus_source import CorpusSource
-from report_gen.cli.options import MAX_SEED, STRICT_CHECK_FAILED, Columns, Findings, Layout
+from report_gen.cli.options import MAX_SEED, STRICT_CHECK_FAILED, Columns, Findings, Layout, check_outputs
 from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity
 
@@ -54,6 +54,7 @@ def check(
 ) -> None:
     """Count the contents of a corpus and list its problems."""
     set_verbosity(verbose=verbose, quiet=quiet)
+    check_outputs(json, html)
     source = CorpusSource.from_options(path, layout, columns, findings)
     with source.open(check=False) as dataset, _progress("checking", len(dataset)) as progress:
         # Imports SciPy, datasketch and imagehash, which a corpus that cannot be read does not need.
@@ -157,7 +158,10 @@ def clean(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Remove de-identification marks and sentences about earlier studies. Each row records what was removed."""
+    """Remove de-identification marks, and mentions of earlier studies.
+
+    Each row of the new manifest records what was removed.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 

@@ -23,7 +23,7 @@ from report_gen.cli.document_options import (
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
-from report_gen.cli.draft_models import check_model_options, choose_checkpoints, read_scopes, split_by_scope
+from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -34,6 +34,7 @@ from report_gen.cli.options import (
     LimitMemory,
     Method,
     check_device,
+    check_outputs,
     check_png_name,
     choose_decoding,
     image_memory_limit,
@@ -43,7 +44,7 @@ from report_gen.cli.options import (
 from report_gen.cli.prior_input import Prior, PriorDays, PriorOptions, PriorReport, parse_prior_options, read_priors
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
+from report_gen.terminal import Quiet, Verbose, print_errors, print_notice, set_verbosity, stop_on_signals
 
 _COMPLETE = "every file that was written is complete"
 
@@ -228,18 +229,18 @@ def _draft_paths(
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
             scopes = read_scopes(batch.checkpoints)
-            studies, outside = split_by_scope(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            models, outside = choose_models_of(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            studies = list(models)
             unread += outside
         _check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
         result = BatchResult()
         if studies:
             priors = read_priors(studies, prior, prior_archives, view, as_study=as_study)
-            result = draft_batch(batch, studies, scopes, priors, check_stop)
+            result = draft_batch(batch, models, scopes, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())
-    for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
-        print_error(prior_archives.restore_names(archives.restore_names(message)))
+    print_errors(errors, [*archives.archives.items(), *prior_archives.archives.items()])
     if batch.output is not None:
         print_notice(result.summary(batch.output))
     if errors:
@@ -247,13 +248,23 @@ def _draft_paths(
 
 
 def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
-    """Raise UsageError if a drawing has no name of a PNG, or if --resume is combined with what it cannot serve."""
+    """Check the options that name output before anything is read.
+
+    Raises:
+        UsageError: A drawing has no name of a PNG, or --resume is combined with what it cannot serve.
+        OutputError: Nothing can be written at a path.
+    """
+    from report_gen.files import check_writable_folder
+
     for option, path in drawings.items():
         check_png_name(path, option)
         if path and resume:
             raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
     if resume and output is None:
         raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
+    if output is not None:
+        check_writable_folder(output)
+    check_outputs(*drawings.values())
 
 
 def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:

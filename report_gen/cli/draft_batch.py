@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from report_gen.cli.document_options import document_settings
-from report_gen.cli.draft_models import digest_manifests, models_of, open_drafters, read_model_cards
+from report_gen.cli.draft_models import digest_manifests, open_drafters, read_model_cards
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import study_limits
@@ -114,7 +114,7 @@ class BatchResult:
 
 def draft_batch(
     batch: DraftBatch,
-    studies: Sequence[Study],
+    models: Mapping[Study, Sequence[str]],
     scopes: Mapping[str, ModelScope],
     priors: Mapping[Study, Sequence[PriorStudy]],
     check_stop: Callable[[], None],
@@ -123,7 +123,7 @@ def draft_batch(
 
     Args:
         batch: The options.
-        studies: One study or more.
+        models: Names of the models that may draft each study, for one study or more.
         scopes: Scope of each model, by its name.
         priors: Prior studies by study; studies without one may be missing.
         check_stop: Raises an exception if a signal has stopped the command.
@@ -131,6 +131,7 @@ def draft_batch(
     Raises:
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
+    studies = list(models)
     digests = digest_manifests(batch.checkpoints)
     settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
     with open_output(
@@ -150,7 +151,6 @@ def draft_batch(
             drafters = open_drafters(
                 batch.checkpoints, scopes, digests=digests, base=batch.base, device=batch.device, dtype=batch.dtype
             )
-            models = models_of(target.studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
             failed = _draft(batch, target, drafters, models, priors, check_stop)
             result.refused += failed
             result.complete = len(target.studies) - len(failed)
@@ -162,14 +162,14 @@ def _draft(
     batch: DraftBatch,
     target: DraftOutput,
     drafters: DrafterSet,
-    models: Sequence[Sequence[str]],
+    models: Mapping[Study, Sequence[str]],
     priors: Mapping[Study, Sequence[PriorStudy]],
     check_stop: Callable[[], None],
 ) -> list[Sequence[ReportGenError]]:
     """Draft the studies of an output, each with one of its models. Return the errors of each incomplete study."""
     drafted = drafters.draft_all(
         [batch.drafts.request(study, priors.get(study, ())) for study in target.studies],
-        models,
+        [models[study] for study in target.studies],
         decoding=batch.drafts.decoding,
         batch_size=batch.batch_size,
         force=batch.drafts.force,

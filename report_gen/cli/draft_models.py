@@ -71,34 +71,23 @@ def read_scopes(checkpoints: Mapping[str, Path]) -> dict[str, ModelScope]:
     return {name: ModelScope(config.scope, config.volumes is not None) for name, config in configs.items()}
 
 
-def split_by_scope(
+def choose_models_of(
     studies: Iterable[Study], scopes: Mapping[str, ModelScope], *, force: bool, max_views: int | None
-) -> tuple[list[Study], list[StudyError]]:
-    """Return the studies that a model may draft by their headers, and the errors of the others.
+) -> tuple[dict[Study, tuple[str, ...]], list[StudyError]]:
+    """Return the models that may draft each study by its headers, and the errors of the studies that none may draft.
 
     The drafter decides the same once more. It is decided here first because a model takes seconds to load.
     """
     from report_gen.imaging.scope_choice import choose_models
 
-    kept: list[Study] = []
+    models: dict[Study, tuple[str, ...]] = {}
     refused: list[StudyError] = []
     for study in studies:
         try:
-            choose_models(study, scopes, force=force, max_views=max_views)
+            models[study] = choose_models(study, scopes, force=force, max_views=max_views)
         except StudyError as error:
             refused.append(error)
-        else:
-            kept.append(study)
-    return kept, refused
-
-
-def models_of(
-    studies: Iterable[Study], scopes: Mapping[str, ModelScope], *, force: bool, max_views: int | None
-) -> list[tuple[str, ...]]:
-    """Return the names of the models that may draft each study that `split_by_scope` has kept."""
-    from report_gen.imaging.scope_choice import choose_models
-
-    return [choose_models(study, scopes, force=force, max_views=max_views) for study in studies]
+    return models, refused
 
 
 def digest_manifests(checkpoints: Mapping[str, Path]) -> str:

@@ -22,6 +22,7 @@ from report_gen.cli.options import (
     NoJava,
     Preset,
     check_device,
+    check_outputs,
     check_png_name,
     choose_decoding,
     load_drafter,
@@ -29,7 +30,7 @@ from report_gen.cli.options import (
     parse_columns,
 )
 from report_gen.errors import StudyError, UsageError
-from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
+from report_gen.terminal import Quiet, Verbose, print_errors, print_table, set_verbosity, track
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
@@ -103,6 +104,7 @@ def evaluate(
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")
     check_device(device)
+    check_outputs(json, html, csv, calibration)
     from report_gen import evaluation
     from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.metrics import ScoreMethod
@@ -140,8 +142,7 @@ def evaluate(
             track=_track_images,
         )
     _write_results(result, json=json, html=html, csv=csv, calibration=calibration)
-    for error in result.refused:
-        print_error(str(error))
+    print_errors(result.refused)
     if result.refused:
         raise typer.Exit(StudyError.exit_code)
 

@@ -86,6 +86,7 @@ Findings = Annotated[
 ]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_ALWAYS_AVAILABLE = ("auto", "cpu")
 
 
 def load_drafter(
@@ -181,15 +182,28 @@ def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
 
 
 def check_device(device: str) -> None:
-    """Raise UsageError if `device` is not the name of a device; whether the computer has it is checked on loading."""
+    """Raise UsageError if `device` is not the name of a device, or this computer has no such device."""
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"--device {device!r}: choose auto, cpu, cuda, cuda:N (N counts from 0) or mps")
+    if device not in _ALWAYS_AVAILABLE:
+        from report_gen.model import resolve_device  # imports torch, which takes seconds
+
+        resolve_device(device)
 
 
 def check_png_name(path: Path | None, option: str) -> None:
     """Raise UsageError if an option that writes a PNG names another kind of file."""
     if path is not None and path.suffix.lower() != ".png":
         raise UsageError(f"{option} {path}: the image is a PNG; give a name that ends in .png")
+
+
+def check_outputs(*paths: Path | None) -> None:
+    """Raise OutputError if a file that a command writes at its end cannot be written; None is no file."""
+    from report_gen.files import check_writable
+
+    for path in paths:
+        if path is not None:
+            check_writable(path)
 
 
 def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], dict[str, FindingLocation]]:

@@ -113,11 +113,12 @@ def read_priors(
     """
     if not options.is_used:
         return {}
-    from report_gen.drafting import PriorStudy, find_priors
+    from report_gen.drafting import PriorStudy, find_priors, unordered_pairs
 
     if options.is_auto:
         found = find_priors(studies)
         print_notice(f"studies with a prior study: {sum(one is not None for one in found)} of {len(studies)}")
+        _print_unordered(list(unordered_pairs(studies)))
         return {study: (one,) for study, one in zip(studies, found, strict=True) if one is not None}
     if len(studies) > 1:
         raise UsageError(f"--prior names the prior of one study, and there are {len(studies)}; use --prior auto")
@@ -132,6 +133,17 @@ def read_priors(
             PriorStudy(one, report=report, days_earlier=options.days, is_earlier=options.is_earlier) for one in priors
         )
     }
+
+
+def _print_unordered(pairs: Sequence[tuple[Study, Study]]) -> None:
+    """Print which studies of one patient were not compared, because their headers do not state which is earlier."""
+    if pairs:
+        one, other = pairs[0]
+        print_notice(
+            "studies of one patient that were not compared, because the headers do not state which is earlier: "
+            f"{len(pairs)} pairs, the first: {one.path} and {other.path}; draft the later one with --prior and "
+            "--prior-days"
+        )
 
 
 def _read_prior_report(path: Path, prior: Study) -> Report:

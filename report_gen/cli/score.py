@@ -14,6 +14,7 @@ from report_gen.cli.options import (
     Findings,
     NoJava,
     Preset,
+    check_outputs,
     load_findings,
 )
 from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
@@ -71,6 +72,7 @@ def score(
 ) -> None:
     """Score drafts against reference reports. Scores have intervals, baselines and verdicts."""
     set_verbosity(verbose=verbose, quiet=quiet)
+    check_outputs(json, html, csv)
     from report_gen.metrics import ScoreOptions, run_score
 
     folders = {"bertscore": bertscore, "chexbert": chexbert, "radgraph": radgraph}

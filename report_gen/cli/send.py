@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_text, set_verbosity, stop_on_signals
+from report_gen.terminal import (
+    Quiet,
+    Verbose,
+    error_list,
+    is_quiet,
+    print_errors,
+    print_notice,
+    print_text,
+    set_verbosity,
+    stop_on_signals,
+)
 
 if TYPE_CHECKING:
     from report_gen.sending import DicomNode, DicomObject, SendResult, TlsFiles, WebService
@@ -111,8 +121,7 @@ def send(
         print_notice(f"data of patients leave this computer{how}, for {destination}")
     with stop_on_signals("files that are listed as stored are in the archive; send the others again"):
         found = find_objects(paths)
-        for refusal in found.refused:
-            print_error(str(refusal))
+        print_errors(found.refused)
         if found.ignored:
             print_notice(f"files of folders that are not DICOM and are not sent: {found.ignored}")
         connection: dict[str, Any] = {"calling_aet": calling_aet, "timeout": timeout, "tls": certificates}
@@ -192,13 +201,16 @@ def _send_and_commit(
 def _print_results(results: Iterable[SendResult]) -> list[SendResult]:
     """Print what happened to each file as soon as it is known. Return the results."""
     printed = []
-    for result in results:
-        printed.append(result)
-        print_text(f"{result.outcome}\t{result.path}")
-        if result.warning:
-            print_notice(f"{result.path}: stored with a warning of the receiver: {result.warning}")
-        if result.error:
-            print_error(str(result.error))
+    with error_list() as errors:
+        for result in results:
+            printed.append(result)
+            print_text(f"{result.outcome}\t{result.path}")
+            if result.warning and not is_quiet():
+                errors.print(
+                    f"notice: {result.path}: stored with a warning of the receiver: {result.warning}", result.path
+                )
+            if result.error:
+                errors.print(str(result.error), result.path)
     return printed
 
 

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from report_gen.cli.options import check_png_name
+from report_gen.cli.options import check_outputs, check_png_name
 from report_gen.errors import ReportGenError, StudyError
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity, track
+from report_gen.terminal import (
+    Quiet,
+    Verbose,
+    print_errors,
+    print_notice,
+    print_table,
+    print_text,
+    set_verbosity,
+    track,
+)
 
 if TYPE_CHECKING:
     from report_gen.imaging.volumes import StackCollection, StackViews
@@ -44,9 +53,13 @@ def series(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """List the stacks of slices of every study, what was set aside, and what is missing or irregular."""
+    """List the stacks of slices of every study.
+
+    Images that were set aside, and what is missing or irregular in a stack, are listed as well.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
+    check_outputs(output)
     from report_gen.imaging import open_archives, read_studies
     from report_gen.imaging.volumes import find_stacks
 
@@ -58,8 +71,7 @@ def series(
         errors: list[ReportGenError] = [*archives.refused, *found.refused]
         if output is not None:
             errors += _draw(collections, output, views=views, sampling=sampling)
-        for error in errors:
-            print_error(archives.restore_names(str(error)))
+        print_errors(errors, archives.archives.items())
     for name, collection in collections:  # last, because a pipe may end the command here
         _print(name, collection)
     if errors:
@@ -79,6 +91,7 @@ def _draw(
     from report_gen.outputs.stack_figure import format_stacks
 
     errors: list[StudyError] = []
+    noticed: list[tuple[str, str]] = []
 
     def shown() -> Iterator[tuple[str, StackViews]]:
         stacks = [
@@ -95,11 +108,12 @@ def _draw(
             except StudyError as error:
                 errors.append(error)
                 continue
-            for notice in chosen.notices:
-                print_notice(f"{title}: {notice}")
+            noticed.extend((title, notice) for notice in chosen.notices)
             yield title, chosen
 
     sheet = format_stacks(shown())
+    for line in _joined(noticed):
+        print_notice(line)
     if sheet is None:
         print_notice(f"{output} was not written: there is no stack of slices to draw")
     else:
@@ -120,6 +134,21 @@ def _print(name: str, collection: StackCollection) -> None:
         print_text(f"set aside, series {number}: {aside}")
     for notice in collection.notices:
         print_text(f"notice: {notice}")
-    for number, stack in enumerate(collection.stacks, start=1):
-        for notice in stack.notices:
-            print_text(f"notice: stack {number}: {notice}")
+    stacks = enumerate(collection.stacks, start=1)
+    for line in _joined([(f"stack {number}", notice) for number, stack in stacks for notice in stack.notices]):
+        print_text(f"notice: {line}")
+
+
+def _joined(noticed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each notice of stacks. One that several stacks have is one line with their number.
+
+    Args:
+        noticed: Title of a stack, and a notice of it.
+    """
+    titles: dict[str, list[str]] = {}
+    for title, notice in noticed:
+        titles.setdefault(notice, []).append(title)
+    for notice, found in titles.items():
+        others = len(found) - 1
+        more = f" and {others} other stack{'' if others == 1 else 's'}" if others else ""
+        yield f"{found[0]}{more}: {notice}"

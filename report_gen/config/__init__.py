@@ -4,18 +4,16 @@ from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
 from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.changes import ChangeConfig
+from report_gen.config.heads import AttributeConfig, FindingConfig, LocationConfig
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
     MAX_STEPS,
     STATES,
     VIEWS,
-    AttributeConfig,
     ConditioningName,
     ConditioningTraits,
     DecoderConfig,
     EncoderConfig,
-    FindingConfig,
-    LocationConfig,
     ModelConfig,
     ProjectorConfig,
     Scalar,

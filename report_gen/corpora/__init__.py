@@ -11,6 +11,7 @@ from report_gen.corpora import nih
 from report_gen.corpora.columns import USUAL_NAMES, ColumnMapping, ColumnUse, list_names
 from report_gen.corpora.examples import (
     IMAGE_COLUMNS,
+    ORDER_COLUMNS,
     SPLITS,
     SYNTHETIC,
     Example,
@@ -20,11 +21,13 @@ from report_gen.corpora.examples import (
     is_of_source,
     is_synthetic,
     offsets_of_row,
+    own_and_prior_images,
     without_missing_images,
 )
 from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images, location_of_boxes
 from report_gen.corpora.image_paths import IMAGES
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
+from report_gen.corpora.permissions import readable_corpus
 from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError, ResourceError
@@ -35,6 +38,7 @@ __all__ = [
     "IMAGES",
     "IMAGE_COLUMNS",
     "LAYOUTS",
+    "ORDER_COLUMNS",
     "SPLITS",
     "SYNTHETIC",
     "USUAL_NAMES",
@@ -51,6 +55,7 @@ __all__ = [
     "list_names",
     "location_of_boxes",
     "offsets_of_row",
+    "own_and_prior_images",
     "read_columns",
     "read_corpus",
     "read_nih_labels",
@@ -92,26 +97,26 @@ def read_corpus(
         OutputError: The store cannot be written.
         ResourceError: The memory does not suffice.
     """
-    path = Path(path)
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a parent folder may not be entered
-        raise CorpusError(f"{path}: no such file or folder; check the path")
-    name, schema = choose_layout(path, layout, columns), schema or chest_xray()
-    examples = LAYOUTS[name].read(path, store, schema, columns)
-    if require_images is False:
-        examples = map(without_missing_images, examples)
-    # A table may have reports under a name that is not recognized; other layouts define where reports and labels are.
-    described = LAYOUTS[name].tables is None
-    validator = CorpusValidator(path, require_images=bool(require_images), thorough=check, described=described)
-    try:
-        dataset = build_dataset(validator.count_faults(examples), store, schema=schema)
-    except UnicodeEncodeError as error:
-        raise CorpusError(
-            f"{path}: a text contains a lone surrogate (half a character); save the file as UTF-8"
-        ) from error
-    except MemoryError as error:
-        raise ResourceError(f"{path}: not enough memory to read the corpus; free memory or split the corpus") from error
-    validator.raise_for_faults(dataset)
-    return dataset
+    with readable_corpus(path := Path(path)):
+        name, schema = choose_layout(path, layout, columns), schema or chest_xray()
+        examples = LAYOUTS[name].read(path, store, schema, columns)
+        if require_images is False:
+            examples = map(without_missing_images, examples)
+        # A table may have reports under a name that is not recognized; other layouts define where they are.
+        described = LAYOUTS[name].tables is None
+        validator = CorpusValidator(path, require_images=bool(require_images), thorough=check, described=described)
+        try:
+            dataset = build_dataset(validator.count_faults(examples), store, schema=schema)
+        except UnicodeEncodeError as error:
+            raise CorpusError(
+                f"{path}: a text contains a lone surrogate (half a character); save the file as UTF-8"
+            ) from error
+        except MemoryError as error:
+            raise ResourceError(
+                f"{path}: not enough memory to read the corpus; free memory or split the corpus"
+            ) from error
+        validator.raise_for_faults(dataset)
+        return dataset
 
 
 def read_columns(
@@ -126,8 +131,9 @@ def read_columns(
     Raises:
         CorpusError, UsageError: See `read_corpus`.
     """
-    tables = LAYOUTS[choose_layout(path, layout, columns)].tables
-    return None if tables is None else describe_columns(tables(path), schema or chest_xray(), columns)
+    with readable_corpus(path):
+        tables = LAYOUTS[choose_layout(path, layout, columns)].tables
+        return None if tables is None else describe_columns(tables(path), schema or chest_xray(), columns)
 
 
 def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, frozenset[str]] | None:
@@ -136,4 +142,5 @@ def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, froze
     Raises:
         CorpusError: See `read_corpus`.
     """
-    return nih.read_labels(path) if choose_layout(path, layout) == "nih" else None
+    with readable_corpus(path):
+        return nih.read_labels(path) if choose_layout(path, layout) == "nih" else None

@@ -54,12 +54,16 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
         *("history", "clinical_history", "clinical_information", "section_indication", "indication_section"),
     ),
     "comparison": ("comparison", "comparisons", "section_comparison", "comparison_section"),
+    "prior_report": ("prior_report", "previous_report", "prior_report_text"),
+    "study_description": ("study_description",),
+    "admitting_diagnoses": ("admitting_diagnoses", "admitting_diagnoses_description", "admitting_diagnosis"),
     "modality": ("modality", "image_modality"),
     "plane": ("plane", "imaging_plane"),
     "body_part": ("body_part", "body_part_examined", "body_region", "anatomical_region"),
     "source": ("source", "data_source", "hospital"),
     "stored_px": ("stored_px",),
     **{name: (name,) for name in OFFSET_COLUMNS},
+    "is_prior": ("is_prior",),
     "finding_boxes": ("finding_boxes",),
     "adjudicated_findings": ("adjudicated_findings",),
     "split": ("split", "set", "subset", "partition", "data_split", "dataset_split"),
@@ -68,6 +72,11 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 
 TEXT_FIELDS = ("report", "findings", "impression")
 SECTIONS = ("indication", "comparison", "findings", "impression")
+FIELDS_OF_USERS = (
+    "image, report, findings, impression, patient, study, view, split, indication, comparison, "
+    f"{', '.join(ATTRIBUTES)} or a finding"
+)
+"""Fields for which a user may name a column, for messages."""
 _JOINABLE = ("images", "views", "report", *SECTIONS)
 """Fields of which several columns can be joined; of another field the first column with a value counts."""
 SOFT = "soft "
@@ -92,6 +101,11 @@ class ColumnUse:
     def has(self, *fields: str) -> bool:
         """Return whether at least one of these fields has a column."""
         return any(field in self.fields for field in fields)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a column gives an image, a text of a report or a label of a finding, of which a model can learn."""
+        return any(name in ("images", *TEXT_FIELDS) or name not in USUAL_NAMES for name in self.fields)
 
     def prefers_report(self, section: str) -> bool:
         """Return whether a section is taken from the report before its own column, because the user mapped the report.
@@ -186,10 +200,7 @@ def _choose(
     for given, columns in mapping.items():
         field, _ = targets.get(normalize(given), ("", 0))
         if not field:
-            raise UsageError(
-                f"columns: no field {given!r}; use image, report, findings, impression, patient, study, view, split, "
-                f"indication, comparison, {', '.join(ATTRIBUTES)} or a finding"
-            )
+            raise UsageError(f"columns: no field {given!r}; use {FIELDS_OF_USERS}")
         listed = (columns,) if isinstance(columns, str) else tuple(columns)
         for column in listed:
             if column not in names and normalize(column) not in known:

@@ -61,6 +61,8 @@ def read(path: Path) -> Iterator[Example]:
             patient_id=study.patient_id or "",
             images=tuple(str(image.path.resolve()) for image in study.images),
             view_positions=tuple(image.view_position.value for image in study.images),
+            study_description=study.description or "",
+            admitting_diagnoses=study.admitting_diagnoses or "",
             offsets_mm=per_image(None if math.isnan(offset.mm) else offset.mm for offset in offsets),
             offsets_seconds=per_image(None if math.isnan(offset.seconds) else offset.seconds for offset in offsets),
             **columns,

@@ -27,8 +27,11 @@ SPLITS = ("train", "val", "test")
 
 OFFSET_COLUMNS = tuple(f"offsets_{unit}" for unit in ViewOffset._fields)
 """Columns with the offsets of the images of a study, in the order of `ViewOffset`."""
-IMAGE_COLUMNS = ("images", "view_positions", *OFFSET_COLUMNS)
-"""Columns with one value for each image of a study; those of the offsets are empty if no offset is known."""
+IMAGE_COLUMNS = ("images", "view_positions", *OFFSET_COLUMNS, "is_prior")
+"""Columns with one value for each image of a study; those of the offsets are empty if no offset is known, and
+`is_prior` is empty if no image is of the prior study."""
+ORDER_COLUMNS = ("study_description", "admitting_diagnoses")
+"""Columns with texts of the order, besides the indication; prompts have placeholders of these names."""
 
 _BOX = {
     "finding": Value("string"),
@@ -48,6 +51,9 @@ def corpus_features(schema: FindingSchema) -> Features:
             "images": List(Value("string")),
             "view_positions": List(Value("string")),
             **dict.fromkeys(OFFSET_COLUMNS, List(Value("float64"))),
+            "is_prior": List(Value("bool")),
+            "prior_report": Value("string"),
+            **dict.fromkeys(ORDER_COLUMNS, Value("string")),
             "indication": Value("string"),
             "comparison": Value("string"),
             "findings": Value("string"),
@@ -84,6 +90,14 @@ class Example:
     """`ViewOffset.seconds` of each image, as for the millimeters."""
     offsets_days: tuple[float | None, ...] = ()
     """`ViewOffset.days` of each image, as for the millimeters."""
+    is_prior: tuple[bool | None, ...] = ()
+    """Whether each image is of the prior study; empty if none is."""
+    prior_report: str = ""
+    """Report of the prior study, in any words."""
+    study_description: str = ""
+    """DICOM Study Description."""
+    admitting_diagnoses: str = ""
+    """DICOM Admitting Diagnoses Description."""
     indication: str = ""
     comparison: str = ""
     findings: str = ""
@@ -177,6 +191,15 @@ def per_image(values: Iterable[T | None]) -> tuple[T | None, ...]:
     """Return the values of the images of a study; empty if none is known."""
     listed = tuple(values)
     return listed if any(value is not None for value in listed) else ()
+
+
+def own_and_prior_images(row: Mapping[str, Any]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the indices of the images of the study itself, and of those of its prior study."""
+    flags = row.get("is_prior") or (False,) * len(row["images"])
+    return (
+        tuple(index for index, is_prior in enumerate(flags) if not is_prior),
+        tuple(index for index, is_prior in enumerate(flags) if is_prior),
+    )
 
 
 def offsets_of_row(row: Mapping[str, Any]) -> tuple[ViewOffset | None, ...]:

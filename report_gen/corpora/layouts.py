@@ -121,17 +121,9 @@ def _no_layout(path: Path) -> str:
 
 
 def _detect(path: Path, *, tables_only: bool) -> list[str]:
-    """Return the layouts of the lowest rank that match.
-
-    Raises:
-        CorpusError: A folder may not be entered.
-    """
+    """Return the layouts of the lowest rank that match."""
     candidates = {name: known for name, known in LAYOUTS.items() if known.tables is not None or not tables_only}
-    try:
-        for rank in sorted({known.rank for known in candidates.values()}):
-            if found := [name for name, known in candidates.items() if known.rank == rank and known.matches(path)]:
-                return found
-    except PermissionError as error:
-        reason = f"cannot be read ({error.strerror}); check its permissions"
-        raise CorpusError(f"{path}: {reason}") from error
+    for rank in sorted({known.rank for known in candidates.values()}):
+        if found := [name for name, known in candidates.items() if known.rank == rank and known.matches(path)]:
+            return found
     return []

@@ -8,6 +8,10 @@ The fields of a row and the usual names of their columns are in `columns.USUAL_N
     views           one per image, or one for all: PA, AP, frontal, lateral ...
     offsets_mm, offsets_seconds, offsets_days
                     one per image, empty if unknown: distance from a fixed image along the slices, in time and in date
+    is_prior        1 for an image of the prior study, else 0; one per image
+    prior_report    report of the prior study
+    study_description, admitting_diagnoses
+                    of the order, as in the attributes of DICOM
     indication, comparison
     findings, impression
                     or a complete `report`, which `cut_report` splits into sections

@@ -8,7 +8,7 @@ from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError, StudyError
 from report_gen.labeling import cut_report
 from report_gen.reading import read_report
-from report_gen.records import BANNER
+from report_gen.records import BANNER, SectionName
 
 REPORT_SUFFIXES = (".txt", ".hl7", ".fhir.json", ".json")
 """Suffixes of reports, the preferred one first."""
@@ -38,7 +38,8 @@ def read_report_texts(path: Path) -> dict[str, str]:
         report = read_report(path)
     except StudyError as error:
         raise CorpusError(str(error)) from error
-    return {section.name.value.lower(): section.text for section in report.sections if section.text}
+    known = (section for section in report.sections if section.text and section.name is not SectionName.TECHNIQUE)
+    return {section.name.value.lower(): section.text for section in known}
 
 
 def _is_draft(path: Path) -> bool:

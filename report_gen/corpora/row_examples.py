@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from report_gen.corpora.columns import SECTIONS, SOFT, TEXT_FIELDS, ColumnUse
-from report_gen.corpora.examples import OFFSET_COLUMNS, Example, is_file, per_image, split_name
+from report_gen.corpora.examples import OFFSET_COLUMNS, ORDER_COLUMNS, Example, is_file, per_image, split_name
 from report_gen.corpora.finding_boxes import FindingBox
 from report_gen.corpora.image_paths import has_image_suffix
 from report_gen.errors import CorpusError
@@ -61,6 +61,7 @@ def example_of_row(
         images=paths,
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_offsets(row, use, location, len(images)),
+        is_prior=_prior_flags(row, use, location, len(images)),
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
@@ -206,14 +207,14 @@ def _attributes(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
 
 
 def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema, images: int) -> dict[str, Any]:
-    """Return the source of a study, the size of its images, and what readers marked in them."""
+    """Return the source of a study, the size of its images, what readers marked in them, and texts of the order."""
     source, size = _value(row, use, "source"), _number(_value(row, use, "stored_px"))
     if size is not None and not (0 <= size < 2**31 and size.is_integer()):
         raise CorpusError(f"{location}: 'stored_px' must be a number of pixels, or empty; correct the value")
     boxes = _split_list(_value(row, use, "finding_boxes") or [])
     if not isinstance(boxes, list):
         raise CorpusError(f"{location}: 'finding_boxes' is no list of boxes; correct the value")
-    return {
+    return {name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)} | {
         "source": str(source) if isinstance(source, str | int) else "",
         "stored_px": int(size or 0),
         "adjudicated_findings": tuple(
@@ -242,6 +243,17 @@ def _offsets(row: Row, use: ColumnUse, location: str, images: int) -> dict[str, 
     return offsets
 
 
+def _prior_flags(row: Row, use: ColumnUse, location: str, images: int) -> tuple[bool | None, ...]:
+    """Return for each image of a row whether it is of the prior study; nothing if none is."""
+    values = _split_list(_value(row, use, "is_prior"))
+    listed = values if isinstance(values, list) else [values]
+    flags = [None if _is_empty(value) else _FLAGS.get(str(value).strip().lower(), -1) for value in listed]
+    if any(flags) and (len(flags) != images or -1 in flags):
+        raise CorpusError(f"{location}: {_column(use, 'is_prior')!r} needs 1 or 0 for each image; correct the value")
+    return tuple(map(bool, flags)) if any(flags) else ()
+
+
+_FLAGS = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
 _MAX_OFFSET = 100_000
 """Largest offset of an image; a day has 86,400 seconds, and float32 resolves a hundredth of a second up to here."""
 

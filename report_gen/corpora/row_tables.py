@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.columns import ColumnMapping, ColumnUse, match_columns
+from report_gen.corpora.columns import FIELDS_OF_USERS, ColumnMapping, ColumnUse, list_names, match_columns
 from report_gen.corpora.examples import Example
 from report_gen.corpora.image_paths import ImageFinder
 from report_gen.corpora.row_examples import example_of_row, images_of_row, study_id_of_row
@@ -66,10 +66,17 @@ def describe_columns(
     """Return how the columns of all tables of a corpus are used.
 
     Raises:
-        UsageError, CorpusError: See `match_columns`.
+        UsageError, CorpusError: See `match_columns`; CorpusError also if no column gives an image, a text or a label.
     """
     names = {name: None for table in tables for name in table.names()}
-    return match_columns(names, schema, mapping, source=tables[0].source)
+    use = match_columns(names, schema, mapping, source=tables[0].source)
+    if names and not use.has_content:
+        raise CorpusError(
+            f"{tables[0].source}: no column is recognized as an image, a report or a finding; its columns are "
+            f"{list_names(list(names))}; name them with --columns FIELD=COLUMN, such as "
+            f"image=NAME,report=NAME (fields: {FIELDS_OF_USERS})"
+        )
+    return use
 
 
 def read_tables(

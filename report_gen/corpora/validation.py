@@ -35,18 +35,21 @@ class CorpusValidator:
         self._path, self._thorough = path, thorough
         self._require_images = require_images
         self._with_nul = self._too_long = self._missing = self._listed = 0
+        self._only_priors = 0
         self._first_missing: list[str] = []
         self._described = described
 
     def count_faults(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Yield the same examples, and count their faults."""
         for example in examples:
-            texts = (example.indication, example.comparison, example.findings, example.impression)
+            order = (example.study_description, example.admitting_diagnoses, example.prior_report)
+            texts = (example.indication, example.comparison, *order, example.findings, example.impression)
             self._with_nul += "\0" in "".join((example.study_id, example.patient_id, *texts))
             self._too_long += max(map(len, texts)) > LONGEST_TEXT
             if self._require_images:
                 self._count_missing(example.images)
-            self._described |= any(map(str.strip, texts[2:])) or bool(example.labels or example.soft_labels)
+            self._described |= any(map(str.strip, texts[-2:])) or bool(example.labels or example.soft_labels)
+            self._only_priors += bool(example.is_prior) and all(example.is_prior)
             yield example
 
     def raise_for_faults(self, dataset: Dataset) -> None:
@@ -74,7 +77,6 @@ class CorpusValidator:
                 self._first_missing += [image[-_NAME_CHARACTERS:]] if len(self._first_missing) < _NAMES_SHOWN else []
 
     def _faults(self, dataset: Dataset) -> Iterator[str]:
-        table = dataset.data.table
         if not len(dataset):
             yield "the corpus has no studies; check the path and the layout"
         if not self._thorough:
@@ -88,14 +90,22 @@ class CorpusValidator:
             yield f"{self._with_nul} studies have NUL characters in their texts; remove them"
         if self._too_long:
             yield f"{self._too_long} studies have a text of more than {LONGEST_TEXT} characters; split it into sections"
-        if unknown := set(pc.unique(table["split"]).to_pylist()) - set(SPLITS):
-            yield f"unknown split {min(unknown)!r}; use {', '.join(SPLITS)}"
-        if repeated := len(dataset) - pc.count_distinct(table["study_id"]).as_py():
-            yield f"{repeated} study ids occur more than once; give each study one entry in one split"
-        if held_out := _count_held_out_synthetic(table):
-            yield f"{held_out} synthetic images are validation or test data; put them into the split train"
-        if leaking := _count_patients_in_several_splits(table):
-            yield f"patient leakage: {leaking} patients have studies in more than one split; keep each in one"
+        if self._only_priors:
+            yield f"{self._only_priors} studies have images of the prior study only; add their own, or correct is_prior"
+        yield from _table_faults(dataset)
+
+
+def _table_faults(dataset: Dataset) -> Iterator[str]:
+    """Yield the faults that the table of a corpus shows."""
+    table = dataset.data.table
+    if unknown := set(pc.unique(table["split"]).to_pylist()) - set(SPLITS):
+        yield f"unknown split {min(unknown)!r}; use {', '.join(SPLITS)}"
+    if repeated := len(dataset) - pc.count_distinct(table["study_id"]).as_py():
+        yield f"{repeated} study ids occur more than once; give each study one entry in one split"
+    if held_out := _count_held_out_synthetic(table):
+        yield f"{held_out} synthetic images are validation or test data; put them into the split train"
+    if leaking := _count_patients_in_several_splits(table):
+        yield f"patient leakage: {leaking} patients have studies in more than one split; keep each in one"
 
 
 def _count_held_out_synthetic(table: Any) -> int:

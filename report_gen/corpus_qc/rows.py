@@ -13,7 +13,7 @@ from datasets import Dataset
 
 from report_gen.corpora import IMAGE_COLUMNS, IMAGES, FindingBox, boxes_of_kept_images, is_file
 from report_gen.errors import OutputError
-from report_gen.files import remove_temporary_files, write_pieces
+from report_gen.files import check_writable_folder, remove_temporary_files, write_pieces
 from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
@@ -64,9 +64,10 @@ def new_manifest_path(folder: Path) -> Path:
 
     Raises:
         OutputError: The folder contains a manifest, which may be the user's own or the one that is read; or an
-            unfinished file cannot be removed.
+            unfinished file cannot be removed, or the folder takes no files.
     """
     path = folder / MANIFEST
+    check_writable_folder(folder)
     if path.exists():
         raise OutputError(f"{path}: the file exists; choose another folder, or remove it")
     for written in (folder, folder / IMAGES):

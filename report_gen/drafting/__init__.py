@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.limits import StudyLimits
     from report_gen.drafting.prepared_study import LoadedStudy
     from report_gen.drafting.preprocessing import StudyPreprocessor
-    from report_gen.drafting.prior_studies import PriorStudy, find_priors
+    from report_gen.drafting.prior_studies import PriorStudy, find_priors, unordered_pairs
     from report_gen.drafting.request import DraftRequest
 else:
     __getattr__ = lazy_exports(
@@ -26,7 +26,7 @@ else:
             "limits": ("StudyLimits",),
             "prepared_study": ("LoadedStudy",),
             "preprocessing": ("StudyPreprocessor",),
-            "prior_studies": ("PriorStudy", "find_priors"),
+            "prior_studies": ("PriorStudy", "find_priors", "unordered_pairs"),
             "request": ("DraftRequest",),
         },
     )
@@ -43,4 +43,5 @@ __all__ = [
     "check_overrides",
     "find_priors",
     "resolve_states",
+    "unordered_pairs",
 ]

@@ -85,10 +85,10 @@ def _resolve_findings(
     """Return the F findings of each study, as they condition the decoder."""
     probabilities = model.probabilities(visual.finding_logits.float())
     states = model.decide(probabilities)
-    schema, reported = model.config.finding_schema, model.config.findings.reported
+    schema = model.config.finding_schema
     located = _predict_locations(model, visual)
     return [
-        resolve_findings(schema, row_states, row_probabilities, request, reported, row_locations)
+        resolve_findings(schema, row_states, row_probabilities, request, model.config.findings, row_locations)
         for request, row_states, row_probabilities, row_locations in zip(
             requests, states.tolist(), probabilities.tolist(), located, strict=True
         )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from report_gen.config import ScopeConfig
 from report_gen.imaging import header_body_parts
 from report_gen.labeling import value_of_term
+from report_gen.prompting import describe_prior
 from report_gen.records import ChangeState, Section, SectionName, Sentence, Study
 
 _SENTENCES: Mapping[ChangeState, str] = MappingProxyType(
@@ -35,11 +36,6 @@ _NOUNS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Findings of the schema `chest_xray` whose names are not the words of a report."""
-
-_MODALITIES: Mapping[str, str] = MappingProxyType(
-    {"DX": "radiograph", "CT": "CT", "MR": "MRI", "US": "ultrasound", "PT": "PET"}
-)
-"""Words for the modalities of `attributes.toml`."""
 
 
 def change_sentence(finding: str, change: ChangeState) -> str:
@@ -67,7 +63,7 @@ def add_changes(sections: Sequence[Section], changes: Mapping[str, ChangeState])
     return (Section(SectionName.FINDINGS, (*before, *added)), *others)
 
 
-def describe_prior(prior: Study, days_earlier: int | None, scope: ScopeConfig) -> str:
+def describe_prior_study(prior: Study, days_earlier: int | None, scope: ScopeConfig) -> str:
     """Return what the section COMPARISON says about an earlier study, such as "Chest radiograph, 12 days earlier.".
 
     Args:
@@ -77,12 +73,5 @@ def describe_prior(prior: Study, days_earlier: int | None, scope: ScopeConfig) -
     """
     stated = [one.modality for one in prior.series if one.modality] or scope.modalities
     kinds = {value_of_term("modality", modality) for modality in stated}
-    kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"
     parts = frozenset().union(*(header_body_parts(one).stated for one in prior.series)) or frozenset(scope.body_parts)
-    name = " ".join((*(parts if len(parts) == 1 else ()), kind))
-    if days_earlier is None:
-        return f"Earlier {name}."
-    name = name[:1].upper() + name[1:]
-    if days_earlier == 0:
-        return f"{name}, earlier on the same day."
-    return f"{name}, {days_earlier} day{'' if days_earlier == 1 else 's'} earlier."
+    return describe_prior(kinds, parts, days_earlier)

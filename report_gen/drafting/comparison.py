@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from report_gen.config import STATES
+from report_gen.config import STATES, ChangeConfig
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy, PriorInput
 from report_gen.drafting.preprocessing import ImageBatch
 from report_gen.errors import CheckpointError
@@ -15,8 +15,12 @@ from report_gen.labeling import label_findings
 from report_gen.model import ReportModel, VisualFeatures, change_probabilities, decide_changes
 from report_gen.records import ChangeState, Finding, FindingState, InputFile, PriorComparison, Report
 
-METHOD = "joint probability of the findings in both studies"
-"""How changes are decided, for the provenance: see `model/finding_changes.py`."""
+JOINT_METHOD = "joint probability of the findings in both studies"
+"""How composed changes are decided, for the provenance: see `model/finding_changes.py`."""
+STATES_METHOD = "states of the findings in both studies; the model reads the images of both"
+"""How generated changes are checked, for the provenance: a model with `sequence.priors` states them itself."""
+_CERTAIN = (FindingState.PRESENT, FindingState.ABSENT)
+_IN_BOTH = frozenset((ChangeState.UNCHANGED, ChangeState.IMPROVED, ChangeState.WORSENED))
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,11 @@ class StudyComparison:
 
     prior: PriorInput
     changes: Mapping[str, ChangeState]
-    """By the name of the finding."""
+    """Changes for which a sentence is composed, by the name of the finding."""
+    supported: Mapping[str, frozenset[ChangeState]]
+    """Changes that a generated sentence may state, by the name of the finding."""
+    method: str = JOINT_METHOD
+    """How the changes are decided."""
 
     def record(self) -> PriorComparison:
         """Return the record for the provenance."""
@@ -35,7 +43,7 @@ class StudyComparison:
             inputs=tuple(InputFile(sha256=one.sha256, sop_instance_uid=one.sop_instance_uid) for one in study.images),
             days_earlier=self.prior.checked.days_earlier,
             with_report=self.prior.checked.prior.report is not None,
-            method=METHOD,
+            method=self.method,
             changes=dict(self.changes),
         )
 
@@ -50,10 +58,12 @@ def compare_studies(
     """Decide how the findings of B studies have changed since their prior studies.
 
     States that the reader has set, and states in the report of the prior study, are known; the images decide about the
-    others.
+    others. A model with `changes` in its configuration decides about the changes for which sentences are composed. A
+    model that reads the images of the prior study (`sequence.priors`) may state a change itself if the states of the
+    finding in both studies agree with it.
 
     Args:
-        model: The model. Without `changes` in its configuration no change is stated.
+        model: The model.
         batch: B studies.
         visual: Their visual features.
         findings: [B][F] as they condition the decoder.
@@ -66,42 +76,78 @@ def compare_studies(
         CheckpointError: The model gives values that are not finite.
     """
     return [
-        None if item.prior is None else StudyComparison(item.prior, _changes(model, item.prior, logits, row, collate))
+        None if item.prior is None else _compare(model, item.prior, logits, row, collate)
         for item, logits, row in zip(batch, visual.finding_logits, findings, strict=True)
     ]
 
 
-def _changes(
+def _compare(
     model: ReportModel,
     prior: PriorInput,
     finding_logits: torch.Tensor,
     findings: Sequence[Finding],
     collate: Callable[[Sequence[LoadedStudy]], ImageBatch],
-) -> dict[str, ChangeState]:
-    """Return the change of each finding about which the draft states one.
+) -> StudyComparison:
+    """Compare a study with its prior study.
 
     The prior study is encoded alone, so that rounding does not depend on the other studies of a batch.
     """
-    schema, config = model.config.finding_schema, model.config.changes
-    if config is None:
-        return {}
     prior_logits = model.encode_images(*collate([prior.loaded])).finding_logits  # [1,F]
     if not prior_logits.isfinite().all():
         raise CheckpointError(
             f"the finding head of model {model.config.name!r} gives values that are not finite; use another checkpoint"
         )
     before, now = (model.probabilities(one.float()) for one in (prior_logits, finding_logits[None]))  # each [1,F]
+    labels = label_findings(_text(prior.checked.prior.report), model.config.finding_schema)
+    reported = [labels[name] for name in model.config.finding_schema.findings]
+    changes = {} if model.config.changes is None else _decide(model.config.changes, before, now, reported, findings)
+    if model.config.sequence is None or not model.config.sequence.priors:
+        return StudyComparison(prior, changes, {name: frozenset((change,)) for name, change in changes.items()})
+    states = [STATES[index] for index in model.decide(before)[0].tolist()]
+    supported = {
+        one.name: _supported(stated if stated in _CERTAIN else state, one.state)
+        for one, stated, state in zip(findings, reported, states, strict=True)
+    }
+    return StudyComparison(prior, changes, supported, STATES_METHOD)
+
+
+def _decide(
+    config: ChangeConfig,
+    before: torch.Tensor,
+    now: torch.Tensor,
+    reported: Sequence[FindingState],
+    findings: Sequence[Finding],
+) -> dict[str, ChangeState]:
+    """Return the change of each finding for which the draft has a composed sentence.
+
+    Args:
+        config: Parameters of the changes.
+        before: [1,F] probabilities in the prior study.
+        now: [1,F] probabilities in the study.
+        reported: [F] states in the report of the prior study.
+        findings: [F] as they condition the decoder.
+    """
     overridden = [one.state if one.overridden else FindingState.UNKNOWN for one in findings]
-    reported = label_findings(_text(prior.checked.prior.report), schema)
     probabilities = change_probabilities(
         before,
         now,
         config,
-        known_prior=_indices([reported[name] for name in schema.findings], before.device),
+        known_prior=_indices(reported, before.device),
         known_present=_indices(overridden, before.device),
     )
     decided = decide_changes(probabilities[0], [one.state for one in findings], config.threshold)
     return {one.name: change for one, change in zip(findings, decided, strict=True) if change is not None}
+
+
+def _supported(before: FindingState, now: FindingState) -> frozenset[ChangeState]:
+    """Return the changes that agree with the states of a finding in the prior study and in the study."""
+    present, absent = _CERTAIN
+    changes = {
+        (absent, present): frozenset((ChangeState.NEW,)),
+        (present, present): _IN_BOTH,
+        (present, absent): frozenset((ChangeState.RESOLVED,)),
+    }
+    return changes.get((before, now), frozenset())
 
 
 def _indices(states: Sequence[FindingState], device: torch.device) -> torch.Tensor:

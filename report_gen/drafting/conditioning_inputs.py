@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from report_gen.config import CONDITIONING_TRAITS, STATES, AttributeConfig, ModelConfig
+from report_gen.config import CONDITIONING_TRAITS, STATES, AttributeConfig, FindingConfig, ModelConfig
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import UsageError
 from report_gen.labeling import finding_labeler
@@ -39,7 +39,7 @@ def resolve_findings(
     states: Sequence[int],
     probabilities: Sequence[float],
     request: DraftRequest,
-    reported: Sequence[bool],
+    config: FindingConfig,
     predicted: Sequence[PredictedLocation | None],
 ) -> tuple[Finding, ...]:
     """Return the findings of a study as they condition the decoder.
@@ -52,7 +52,7 @@ def resolve_findings(
         states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
         request: The study with the states and locations that the reader sets, by name in the schema.
-        reported: [F], whether the probability of the finding is reported.
+        config: Which probabilities are reported, and the thresholds.
         predicted: [F], location of the finding by the model; None if the model was not trained on it.
     """
     resolved = resolve_states(schema, states, request.overrides)
@@ -61,14 +61,17 @@ def resolve_findings(
             name=name,
             state=resolved[name],
             probability=probability if is_reported else None,
+            present_threshold=config.normal if name == schema.normal else present,
+            uncertain_threshold=None if name == schema.normal or present is None else uncertain,
+            means_normal=name == schema.normal,
             overridden=name in request.overrides,
             location=_resolve_location(resolved[name], request.locations.get(name), place),
             location_overridden=name in request.locations and resolved[name].is_stated,
             side_probability=None if place is None else place.side_probability,
             zone_probabilities=None if place is None else place.zone_probabilities,
         )
-        for name, probability, is_reported, place in zip(
-            schema.findings, probabilities, reported, predicted, strict=True
+        for name, probability, is_reported, present, uncertain, place in zip(
+            schema.findings, probabilities, config.reported, config.present, config.uncertain, predicted, strict=True
         )
     )
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from report_gen.arguments import check_count
 from report_gen.drafting.attention import OnAttention, pass_attention
@@ -16,6 +14,7 @@ from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import DraftBatch, draft_in_time
 from report_gen.drafting.comparison import compare_studies
 from report_gen.drafting.conditioning_inputs import check_request, uncertain_attributes
+from report_gen.drafting.inspection import StudyInspector
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy
 from report_gen.drafting.preprocessing import StudyPreprocessor
@@ -23,16 +22,11 @@ from report_gen.drafting.prior_loading import add_prior
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import CheckpointError, StudyError, without_traceback
-from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records import (
     FindingLocation,
-    FindingSchema,
     FindingState,
-    Heatmap,
-    Image,
-    PreprocessedImage,
     Report,
     Study,
 )
@@ -41,7 +35,7 @@ _Prepared = PreprocessedStudy | LoadedStudy | StudyError
 """A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
 
 
-class Drafter:
+class Drafter(StudyInspector):
     """Drafts reports with one checkpoint. Several threads may share a drafter.
 
     >>> report = Drafter.load().draft(read_study("study.dcm"))  # doctest: +SKIP
@@ -61,8 +55,10 @@ class Drafter:
         self._checkpoint = checkpoint
         self._device = resolve_device(device)
         self._dtype = resolve_dtype(dtype, self._device)
-        self._model = checkpoint.model.to(self._device, self._dtype).eval()
-        self._preprocessor = StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype)
+        super().__init__(
+            checkpoint.model.to(self._device, self._dtype).eval(),
+            StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype),
+        )
         self._reports = ReportComposer(checkpoint, device=self._device, dtype=self._dtype)
 
     @classmethod
@@ -91,17 +87,6 @@ class Drafter:
         """
         device = resolve_device(device)  # before the weights are read
         return cls(load_checkpoint(folder, base=base), device=device, dtype=dtype)
-
-    @property
-    def reported(self) -> frozenset[str]:
-        """Names of the findings whose probability the model reports, because it was trained on them."""
-        known = self._model.config.findings.reported
-        return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
-
-    @property
-    def schema(self) -> FindingSchema:
-        """The findings of the model."""
-        return self._model.config.finding_schema
 
     def draft(
         self,
@@ -225,7 +210,7 @@ class Drafter:
             if isinstance(item, StudyError):
                 yield item
             elif isinstance(item, LoadedStudy):
-                yield self._reports.compose_blank(item.request.study, notices=item.notices, decoding=decoding)
+                yield self._reports.compose_blank(item.request, notices=item.notices, decoding=decoding)
             else:
                 yield next(reports)
 
@@ -267,7 +252,7 @@ class Drafter:
         rows = zip(batch, conditioning.findings, conditioning.attributes, texts, comparisons, strict=True)
         return [
             self._reports.compose(
-                item.loaded.request.study,
+                item.loaded.request,
                 findings=row,
                 attributes=values,
                 text=text,
@@ -279,53 +264,6 @@ class Drafter:
             )
             for item, row, values, text, comparison in rows
         ]
-
-    def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
-        """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error."""
-        for study in studies:
-            loaded = self._preprocessor.load(DraftRequest(study), force=True)
-            if isinstance(loaded, StudyError):
-                yield loaded
-            else:
-                yield loaded.patch_features.double().mean((0, 1)).cpu().numpy()
-
-    def attention_map(self, study: Study) -> Heatmap:
-        """Return the attention of each finding over the first image of a study that the model gets.
-
-        Raises:
-            StudyError: The study cannot be read.
-        """
-        loaded = self._preprocessor.load(DraftRequest(study), force=True)
-        if isinstance(loaded, StudyError):
-            raise loaded
-        image, placement = self._preprocessor.load_first_image(loaded)
-        images = self._preprocessor.collate([loaded])
-        return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
-
-    def given_slices(self, study: Study, *, max_views: int | None = None) -> tuple[Image, ...]:
-        """Return the slices of a volume that the model is given, in the windows in which it gets them.
-
-        The result is empty for a model of single images, and for a study without slices.
-
-        Args:
-            study: The study.
-            max_views: Largest number of images of a study, as in `StudyLimits`.
-
-        Raises:
-            StudyError: The slices cannot be read.
-        """
-        return self._preprocessor.given_slices(study, max_views=max_views)
-
-    def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:
-        """Return the images of a study that the model gets, as they are after every step of their preprocessing.
-
-        Raises:
-            StudyError: The study cannot be read.
-        """
-        loaded = self._preprocessor.load(DraftRequest(study), force=True)
-        if isinstance(loaded, StudyError):
-            raise loaded
-        return self._preprocessor.preprocessing_stages(loaded)
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:

@@ -60,9 +60,6 @@ class PreprocessedStudy:
 
     loaded: LoadedStudy
     prompt: FittedPrompt
+    comparison: str
+    """Text of the section COMPARISON; empty if there is none."""
     prior: PriorInput | None = None
-
-    @property
-    def comparison(self) -> str:
-        """Text of the section COMPARISON: that of the request, else the name of the compared study, else empty."""
-        return self.loaded.request.comparison or ("" if self.prior is None else self.prior.name)

@@ -115,12 +115,13 @@ class StudyPreprocessor:
         Returns:
             The study, or the error for which this study alone is refused.
         """
-        request, name = loaded.request, "" if prior is None else prior.name
+        request = loaded.request
+        comparison = request.comparison or ("" if prior is None else prior.name)
         visual_positions = self._model.visual_positions(len(loaded.images))
         prompt = fit_prompt(
             self._prompt,
             self._tokenizer,
-            prompt_values(request, views_of_prompt(loaded.own_views, self._trained_views), request.comparison or name),
+            prompt_values(request, views_of_prompt(loaded.own_views, self._trained_views), comparison),
             free_positions=self._model.decoder.positions - visual_positions - 1,
             max_report_tokens=max_report_tokens,
         )
@@ -130,7 +131,7 @@ class StudyPreprocessor:
                 "decoder and leave none for a report; give fewer images"
             )
             return StudyError(request.study.path, reason)
-        return PreprocessedStudy(loaded, prompt, prior)
+        return PreprocessedStudy(loaded, prompt, comparison, prior)
 
     def collate(self, batch: Sequence[LoadedStudy]) -> ImageBatch:
         """Stack the images of B studies on the device; missing views are zero and masked."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from report_gen.config import ModelConfig
-from report_gen.drafting.change_sentences import describe_prior
+from report_gen.drafting.change_sentences import describe_prior_study
 from report_gen.drafting.prepared_study import LoadedStudy, PriorInput
 from report_gen.drafting.prior_studies import CheckedPrior, latest_prior
 from report_gen.drafting.request import DraftRequest
@@ -51,7 +51,8 @@ def add_prior(loaded: LoadedStudy, load: _Load, config: ModelConfig) -> tuple[Lo
     loaded = replace(loaded, notices=(*loaded.notices, *notices), seconds=loaded.seconds + prior.seconds)
     if config.sequence is not None and config.sequence.priors:
         loaded = _with_prior_views(loaded, prior, checked.days_earlier)
-    return loaded, PriorInput(checked, prior, describe_prior(prior.request.study, checked.days_earlier, config.scope))
+    name = describe_prior_study(prior.request.study, checked.days_earlier, config.scope)
+    return loaded, PriorInput(checked, prior, name)
 
 
 def _load_prior(checked: CheckedPrior, load: _Load, config: ModelConfig) -> LoadedStudy | str:

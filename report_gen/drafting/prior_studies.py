@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, time
+from itertools import combinations
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import differing_attributes, header_body_parts, is_dicom_file
@@ -82,7 +83,7 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     elif differing:
         raise _refusal(study, prior, f"it shows another patient (other {' and '.join(differing)}); give another study")
     elif not same_id:
-        notices.append("no common Patient ID: that the prior study is of the same patient was not checked")
+        notices.append("the Patient IDs do not show that the prior study is of the same patient; check it")
     if reason := _other_kind(study, earlier):
         raise _refusal(study, prior, f"{reason}; give one of the same kind")
     reported = None if prior.report is None else prior.report.provenance.study_instance_uid
@@ -114,6 +115,21 @@ def find_priors(studies: Iterable[Study]) -> list[PriorStudy | None]:
         if (key := _patient_key(study)) is not None and study.study_time is not None:
             by_patient[key].append(study)
     return [_find_prior(study, by_patient.get(_patient_key(study) or "", ())) for study in studies]
+
+
+def unordered_pairs(studies: Iterable[Study]) -> Iterator[tuple[Study, Study]]:
+    """Yield each two studies of one patient, modality and body part whose headers do not state which is earlier.
+
+    `find_priors` compares neither with the other one.
+    """
+    by_patient: Mapping[str, list[Study]] = defaultdict(list)
+    for study in studies:
+        if (key := _patient_key(study)) is not None:
+            by_patient[key].append(study)
+    for of_patient in by_patient.values():
+        for one, other in combinations(of_patient, 2):
+            if _precedes(one, other) is None and not _is_same(one, other) and not _other_kind(one, other):
+                yield one, other
 
 
 def _find_prior(study: Study, candidates: Sequence[Study]) -> PriorStudy | None:

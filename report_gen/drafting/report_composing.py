@@ -13,10 +13,13 @@ from report_gen.drafting.audit import draft_notices
 from report_gen.drafting.change_sentences import add_changes
 from report_gen.drafting.comparison import StudyComparison
 from report_gen.drafting.conditioning_inputs import unknown_attributes
+from report_gen.drafting.given_texts import given_sections, unused_notices
+from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
 from report_gen.records import (
+    DESCRIBING_SECTIONS,
     Attribute,
     Finding,
     FindingState,
@@ -37,6 +40,9 @@ _BLANK_SECTIONS = (
     Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
 )
 
+_NO_CHANGE = "Whether a finding has changed could not be determined."
+"""Sentence of the section COMPARISON. Without it, or with "no change", findings may seem unchanged."""
+
 
 class ReportComposer:
     """Composes the reports of one checkpoint.
@@ -52,7 +58,7 @@ class ReportComposer:
 
     def compose(
         self,
-        study: Study,
+        request: DraftRequest,
         *,
         findings: tuple[Finding, ...],
         attributes: tuple[Attribute, ...],
@@ -69,7 +75,7 @@ class ReportComposer:
         are stated at the end of the findings.
 
         Args:
-            study: The study.
+            request: The study, and the texts that the user stated.
             findings: Findings as they condition the decoder.
             attributes: Attributes as they condition the decoder.
             text: The generated text.
@@ -81,7 +87,9 @@ class ReportComposer:
         """
         config = self._checkpoint.model.config
         changes = {} if comparison is None else comparison.changes
-        described, compared = remove_contradicted_comparisons(text.sections, changes, config.finding_schema)
+        supported = {} if comparison is None else comparison.supported
+        generated = [section for section in text.sections if section.name in DESCRIBING_SECTIONS]
+        described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
         described = add_changes(described, changes)
         audited = draft_notices(
             "\n".join(section.text for section in described),
@@ -91,30 +99,45 @@ class ReportComposer:
         )
         changed = _change_notices(text, prompt, compared=compared, composed=len(changes))
         return Report(
-            sections=(*_comparison_section(comparison_text), *described),
+            sections=(
+                *given_sections(request, prompt.values),
+                *_comparison_section(comparison_text, no_change=comparison is not None and not changes),
+                *described,
+            ),
             findings=findings,
-            notices=(*self._own_notice(), *notices, *prompt.notices, *changed, *audited),
+            notices=(
+                *self._own_notice(),
+                *notices,
+                *prompt.notices,
+                *unused_notices(request, prompt.values),
+                *changed,
+                *audited,
+            ),
             provenance=replace(
-                self._provenance(study, decoding.options() | _budget(prompt)),
+                self._provenance(request.study, decoding.options() | _budget(prompt)),
                 comparison=None if comparison is None else comparison.record(),
             ),
             attributes=attributes,
         )
 
-    def compose_blank(self, study: Study, *, notices: Sequence[str], decoding: Decoding) -> Report:
+    def compose_blank(self, request: DraftRequest, *, notices: Sequence[str], decoding: Decoding) -> Report:
         """Return the report of a study whose images show nothing. A model would invent a text about them.
 
         Args:
-            study: The study.
+            request: The study, and the texts that the user stated.
             notices: Notices about the study.
             decoding: Options of the drafter, for the provenance.
         """
         config = self._checkpoint.model.config
+        schema = config.finding_schema
         return Report(
-            sections=_BLANK_SECTIONS,
-            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in config.finding_schema.findings),
+            sections=(*given_sections(request, {}), *_BLANK_SECTIONS),
+            findings=tuple(
+                Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal)
+                for name in schema.findings
+            ),
             notices=(*self._own_notice(), *notices),
-            provenance=self._provenance(study, decoding.options()),
+            provenance=self._provenance(request.study, decoding.options()),
             attributes=unknown_attributes(config.attributes),
         )
 
@@ -153,27 +176,27 @@ def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int,
         composed: Sentences that were added.
     """
     if not text.ended:
-        yield f"the text was cut at its limit of {prompt.max_report_tokens} tokens and is incomplete"
+        yield f"the text is incomplete: it was cut at {prompt.max_report_tokens} tokens; complete it by hand"
     if text.removed:
-        yield f"sentences removed because the model cannot detect what they describe: {text.removed}"
+        yield f"{_sentences(text.removed)} removed: no predicted finding supports the text"
     if text.contradicting:
-        yield f"sentences removed because they name another modality, plane or body part: {text.contradicting}"
+        yield f"{_sentences(text.contradicting)} removed: another modality, plane or body part was named"
     if text.unsided:
-        yield (
-            "sentences changed or removed because they name a side that the draft was not conditioned on: "
-            f"{text.unsided}"
-        )
+        yield f"{_sentences(text.unsided)} shortened or removed: the side was not predicted; check left and right"
     if compared:
-        yield f"sentences changed or removed because they compare with an earlier study without support: {compared}"
+        yield f"{_sentences(compared)} shortened or removed: the comparison with an earlier study has no support"
     if composed:
-        yield (
-            "sentences about changes since the prior study that were composed from the findings of both studies, and "
-            f"not generated: {composed}"
-        )
+        yield f"{_sentences(composed)} added by rule: changes since the prior study, from the findings of both"
 
 
-def _comparison_section(text: str) -> tuple[Section, ...]:
+def _sentences(count: int) -> str:
+    return "1 sentence was" if count == 1 else f"{count} sentences were"
+
+
+def _comparison_section(text: str, *, no_change: bool) -> tuple[Section, ...]:
+    """Return the section COMPARISON; `no_change`: the studies were compared, and the draft states no change."""
     sentences = split_sentences(strip_controls(text))
+    sentences += (Sentence(_NO_CHANGE),) if no_change else ()
     return (Section(SectionName.COMPARISON, sentences),) if sentences else ()
 
 

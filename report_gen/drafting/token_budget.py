@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
@@ -39,6 +39,8 @@ class FittedPrompt:
     """Maximum number of report tokens R."""
     notices: tuple[str, ...]
     """Which values were shortened."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """The values of `_PRECEDENCE` that the prompt has, as the model got them; empty where nothing was left."""
 
 
 def fit_prompt(
@@ -82,7 +84,7 @@ def fit_prompt(
             used[name] = _shorten(given, partial(count_tokens, used, name), limit)
             notices += _notice(label, given, used[name])
     token_ids = encode(**used)
-    return FittedPrompt(token_ids, min(max_report_tokens, free_positions - len(token_ids)), tuple(notices))
+    return FittedPrompt(token_ids, min(max_report_tokens, free_positions - len(token_ids)), tuple(notices), used)
 
 
 def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora import is_of_source, offsets_of_row
+from report_gen.corpora import is_of_source, offsets_of_row, own_and_prior_images
+from report_gen.drafting import DraftRequest, PriorStudy
 from report_gen.errors import CorpusError
 from report_gen.imaging import read_study
 from report_gen.labeling import report_labels
 from report_gen.metrics import TrainingReports
-from report_gen.records import FindingSchema, Study, ViewPosition
+from report_gen.reading.plain_reports import cut_plain_report
+from report_gen.records import FindingSchema, Series, Study, ViewPosition
 
 Row = Mapping[str, Any]
 """One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""
@@ -89,15 +91,57 @@ def study_from_row(row: Row) -> Study:
     """Read the images of a corpus row as one study, with the view positions and offsets of the corpus.
 
     An image whose view or offset the corpus does not specify keeps that of its header, as in drafting the file itself.
+    Images of the prior study are left out, see `request_from_row`.
 
     Raises:
         StudyError: An image cannot be read.
     """
-    series = []
-    for path, view, offset in zip(row["images"], row["view_positions"], offsets_of_row(row), strict=True):
+    own, _ = own_and_prior_images(row)
+    return Study(
+        name=row["study_id"],
+        series=_read_series(row, own),
+        indication=row["indication"] or None,
+        admitting_diagnoses=row["admitting_diagnoses"] or None,
+    )
+
+
+def request_from_row(row: Row) -> DraftRequest:
+    """Return the request for the draft of a corpus row, with its prior study.
+
+    Raises:
+        StudyError: An image cannot be read.
+    """
+    study, (own, prior) = study_from_row(row), own_and_prior_images(row)
+    if not prior:
+        return DraftRequest(study)
+    earlier = Study(name=f"{row['study_id']}-prior", series=_read_series(row, prior))
+    text = row["prior_report"]
+    report = cut_plain_report(text) if text.strip() else None
+    earlier_days = _days_between(row, own, prior)
+    return DraftRequest(study, priors=(PriorStudy(earlier, report=report, days_earlier=earlier_days, is_earlier=True),))
+
+
+def _read_series(row: Row, indices: Sequence[int]) -> tuple[Series, ...]:
+    """Read the images of a row at these indices, each as a series.
+
+    Raises:
+        StudyError: An image cannot be read.
+    """
+    offsets, series = offsets_of_row(row), []
+    for index in indices:
+        path, view, offset = row["images"][index], row["view_positions"][index], offsets[index]
         (one,) = read_study(Path(path)).series
         stated: dict[str, Any] = {} if offset is None else {"offset": offset}
         if view != ViewPosition.UNKNOWN:
             stated["view_position"] = ViewPosition(view)
-        series.append(replace(one, images=tuple(replace(image, **stated) for image in one.images)))
-    return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)
+        images = tuple(replace(image, **stated) for image in one.images)
+        description = row["study_description"] or one.study_description
+        series.append(replace(one, images=images, study_description=description))
+    return tuple(series)
+
+
+def _days_between(row: Row, own: Sequence[int], prior: Sequence[int]) -> int | None:
+    """Return the days from the prior study to the study; None if the corpus does not state those of the prior study."""
+    days = row["offsets_days"] or [None] * len(row["images"])
+    earlier = [days[index] for index in prior if days[index] is not None]
+    return round(max(days[index] or 0 for index in own) - max(earlier)) if earlier else None

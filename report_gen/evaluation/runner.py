@@ -16,14 +16,14 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, DraftRequest
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
 from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.locations import AttentionCollector, BoxesByFinding, boxed_findings, score_boxes
 from report_gen.evaluation.normal_drafts import count_normal_drafts
 from report_gen.evaluation.results import Evaluation
-from report_gen.evaluation.rows import Row, has_report, study_from_row
+from report_gen.evaluation.rows import Row, has_report, request_from_row, study_from_row
 from report_gen.generation import Decoding
 from report_gen.labeling import label_findings
 from report_gen.metrics import (
@@ -46,7 +46,7 @@ from report_gen.metrics import (
     score_labels,
     score_texts,
 )
-from report_gen.records import ATTRIBUTES, AttributeName, FindingSchema, FindingState, Report, SectionName, Study
+from report_gen.records import ATTRIBUTES, AttributeName, FindingSchema, FindingState, Report, SectionName
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 """The images from which a draft is made."""
@@ -129,7 +129,7 @@ class _DraftedStudy:
     """A corpus row, its images and the draft from them."""
 
     row: Row
-    study: Study
+    request: DraftRequest
     report: Report
 
 
@@ -139,20 +139,20 @@ def _draft_own(draft: DraftStudies, rows: Sequence[Row], track: Track) -> tuple[
     Raises:
         CorpusError: Fewer than two studies can be read.
     """
-    readable: list[tuple[Row, Study]] = []
+    readable: list[tuple[Row, DraftRequest]] = []
     drafted: list[_DraftedStudy] = []
     refused: list[StudyError] = []
     for row in rows:
         try:
-            readable.append((row, study_from_row(row)))
+            readable.append((row, request_from_row(row)))
         except StudyError as error:
             refused.append(error)
-    reports = draft([study for _, study in readable])
-    for (row, study), report in zip(readable, track(reports, len(readable), "own images"), strict=True):
+    reports = draft([request for _, request in readable])
+    for (row, request), report in zip(readable, track(reports, len(readable), "own images"), strict=True):
         if isinstance(report, StudyError):
             refused.append(report)
         else:
-            drafted.append(_DraftedStudy(row, study, report))
+            drafted.append(_DraftedStudy(row, request, report))
     if len(drafted) < 2:
         raise CorpusError(
             f"fewer than two studies have images that can be read; the first error: {refused[0]}; correct the files"
@@ -163,11 +163,14 @@ def _draft_own(draft: DraftStudies, rows: Sequence[Row], track: Track) -> tuple[
 def _draft_control(
     draft: DraftStudies, control: str, drafted: Sequence[_DraftedStudy], seed: int, track: Track
 ) -> list[Report]:
-    """Draft every study with control images: those of another study, or blank images."""
-    shown = [one.study for one in drafted]
+    """Draft every study with control images: those of another study and its prior study, or blank images."""
+    shown = [one.request for one in drafted]
     if control == SHUFFLED:
-        sources = shuffle_studies(len(shown), seed)
-        shown = [replace(study, series=shown[source].series) for study, source in zip(shown, sources, strict=True)]
+        sources = [shown[source] for source in shuffle_studies(len(shown), seed)]
+        shown = [
+            replace(one, study=replace(one.study, series=source.study.series), priors=source.priors)
+            for one, source in zip(shown, sources, strict=True)
+        ]
     drafts = draft(shown, blank=control == BLANK)
     return list(map(_report_or_raise, track(drafts, len(shown), f"{control} images")))
 

@@ -14,7 +14,7 @@ from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.labeling.labeler import finding_labeler
 from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json, read_file
-from report_gen.model.migration import migrate_config
+from report_gen.model.migration import migrate_config, schema_version
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint of the package for chest radiographs, which is the default."""
@@ -101,6 +101,8 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         CheckpointError: The content is no configuration, asks for more than a network, or is of an unknown version.
     """
     parsed = parse_json(path, content)
+    if damage := _find_damage(parsed):
+        raise _damaged(path, damage)
     try:
         config = ModelConfig.model_validate_json(json.dumps(migrate_config(parsed)))
         finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
@@ -109,9 +111,32 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         if not isinstance(error, pydantic.ValidationError):
             raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
         fault = error.errors()[0]
-        where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
+        key = ".".join(map(str, fault["loc"]))[:300]
+        if fault["type"] == "missing":
+            raise _damaged(path, f"has no {key!r}") from error
+        where = f"{key}: " if key else ""
         # The remedy in a message is for the author of a recipe: the manifest forbids edits of a checkpoint.
         message = fault["msg"].removeprefix("Value error, ").partition("; ")[0]
         raise CheckpointError(
-            f"{path}: {where[:300]}{message}; use another checkpoint, or the release that wrote it"
+            f"{path}: {where}{message}; use another checkpoint, or the release that wrote it"
         ) from error
+
+
+def _damaged(path: Path, damage: str) -> CheckpointError:
+    """Return the error of a `config.json` that no release wrote."""
+    return CheckpointError(
+        f"{path}: {damage}, so the file is damaged or was not written by report-gen; copy the checkpoint again, or "
+        "give another folder"
+    )
+
+
+def _find_damage(parsed: object) -> str:
+    """Return what shows that no release wrote the content of a `config.json`; "" if nothing does."""
+    if not isinstance(parsed, dict):
+        return "is not a JSON object"
+    version = schema_version(parsed)
+    if version is None:
+        return "has no 'schema_version'"
+    if type(version) is not int or version < 1:
+        return f"'schema_version' is {json.dumps(version)[:100]}, not a number from 1"
+    return ""

@@ -28,14 +28,15 @@ def migrate_config(config: Mapping[str, Any]) -> Config:
     if not isinstance(config, Mapping):
         raise ValueError("the configuration is not a JSON object")
     migrated = dict(config)
-    while (version := _version(migrated)) != CURRENT_VERSION:
+    while (version := schema_version(migrated)) != CURRENT_VERSION:
         if version not in _MIGRATIONS:
             raise ValueError(f"schema version {version!r} is not known; this release reads 1 to {CURRENT_VERSION}")
         migrated = _MIGRATIONS[version](migrated)
     return migrated
 
 
-def _version(config: Config) -> object:
+def schema_version(config: Mapping[str, Any]) -> object:
+    """Return the schema version of a configuration, which version 1 called `format`; None if it has none."""
     return config.get("schema_version", config.get("format"))
 
 
@@ -45,9 +46,9 @@ def _from_version_1(config: Config) -> Config:
     The findings of version 1 were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
     """
     migrated = {key: value for key, value in config.items() if key != "format"} | {"schema_version": 2}
-    findings = dict(migrated.get("findings", {}))
-    if "taught" in findings:
-        findings["trained"] = findings.pop("taught")
+    findings = migrated.get("findings", {})
+    if isinstance(findings, Mapping) and "taught" in findings:  # another type is refused with its key later
+        findings = {"trained" if key == "taught" else key: value for key, value in findings.items()}
     return migrated | {"finding_schema": asdict(chest_xray()), "findings": findings}
 
 

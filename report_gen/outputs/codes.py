@@ -41,6 +41,8 @@ PROBABILITY = Code("122157", "DCM", "Probability")  # pydicom
 PRESENCE = Code("121052", "DCM", "Presence of property")  # pydicom
 
 SECTIONS: Mapping[SectionName, Code] = {
+    SectionName.INDICATION: Code("18785-6", "LN", "Indications for Procedure"),  # pydicom, CID 7001
+    SectionName.TECHNIQUE: Code("55111-9", "LN", "Current Procedure Descriptions"),  # pydicom, CID 7001
     # LOINC calls the code "Radiology Comparison study (observation)".
     SectionName.COMPARISON: Code("18834-2", "LN", "Previous Findings"),  # pydicom, CID 7001
     SectionName.FINDINGS: Code("59776-5", "LN", "Findings"),  # pydicom, CID 7001
@@ -49,6 +51,8 @@ SECTIONS: Mapping[SectionName, Code] = {
 """Headings of the sections."""
 
 SENTENCES: Mapping[SectionName, Code] = {
+    SectionName.INDICATION: Code("55115-0", "LN", "Request"),  # pydicom, CID 7002, which has no element for indications
+    SectionName.TECHNIQUE: Code("121065", "DCM", "Procedure Description"),  # pydicom, CID 7002
     SectionName.COMPARISON: Code("121069", "DCM", "Previous Finding"),  # pydicom, CID 7002
     SectionName.FINDINGS: Code("121071", "DCM", "Finding"),  # pydicom, CID 7002
     SectionName.IMPRESSION: Code("121073", "DCM", "Impression"),  # pydicom, CID 7002

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS, STATES_BY_WORD
+from report_gen.outputs.probability_text import probability_text
 from report_gen.records import UNKNOWN_LOCATION, Finding, FindingLocation, Side, Zone, strip_controls
 
-_PROBABILITY = re.compile(r"probability ([01]\.\d+)")
+_PROBABILITY = re.compile(r"probability (?:[<>] )?([01]\.\d+)")
 
 
 def describe_finding(finding: Finding) -> str:
@@ -21,13 +22,16 @@ def describe_finding(finding: Finding) -> str:
     if finding.state.is_stated and finding.location.known:
         parts.append(_describe_location(finding.location))
     if finding.probability is not None:
-        parts.append(f"probability {finding.probability:.2f}")
+        parts.append(f"probability {probability_text(finding.probability)}")
     parts += [STATE_SET] * finding.overridden + [LOCATION_SET] * finding.location_overridden
     return f"{strip_controls(finding.name)}: {'; '.join(parts)}."
 
 
 def parse_finding(line: str) -> Finding | None:
-    """Return the finding of a line of `describe_finding`; None for another text."""
+    """Return the finding of a line of `describe_finding`; None for another text.
+
+    "< 0.01" and "> 0.99" are read as 0.01 and 0.99: the line has no other number.
+    """
     name, separator, rest = line.removesuffix(".").rpartition(": ")
     state, *parts = rest.split("; ")
     if not line.endswith(".") or not separator or state not in STATES_BY_WORD:

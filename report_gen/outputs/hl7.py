@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from report_gen.controls import shorten
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
@@ -30,6 +31,9 @@ DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
 _PRELIMINARY = "P"
 """Status of OBR-25 (table 0123) and OBX-11 (table 0085). C is a correction of a final result. A new version of a draft
 is therefore preliminary as well: it replaces the earlier message, whose filler order number (OBR-3) it repeats."""
+
+_LONGEST_REASON = 196
+"""Characters of OBR-31 without "...": a coded element has at most 199 (CE.2, 2.A.3). The OBX has the whole text."""
 
 _REMEDY = "give an earlier file of the format hl7 and the same study"
 
@@ -159,6 +163,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
     header = draft.source.attributes
     referring = name_parts(header, "ReferringPhysicianName")
     day = date_of(header, "StudyDate")
+    reason = shorten(draft.report.indication, _LONGEST_REASON)
     return encode_segment(
         "OBR",
         {
@@ -172,6 +177,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
             22: _time(draft.report.provenance.created),
             24: "RAD",
             25: _PRELIMINARY,
+            31: f"^{escape(reason)}" if reason else "",  # reason for study, without a code
         },
     )
 

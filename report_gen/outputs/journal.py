@@ -136,11 +136,12 @@ class DraftJournal:
         """
         # The file is compared again, because a user or another process may have written it meanwhile.
         for candidate in (draft_file, draft_file.with_digits(self.folder)):
-            state = self.state(candidate)
-            if state is DraftState.FOREIGN or (state.is_edited and not overwrite):
-                raise self.refusal(candidate, state)
-            if state is not DraftState.OTHER_STUDY and self._write(candidate, document, state):
-                return WrittenDraft(candidate, state)
+            while (state := self.state(candidate)) is not DraftState.OTHER_STUDY:
+                if state is DraftState.FOREIGN or (state.is_edited and not overwrite):
+                    raise self.refusal(candidate, state)
+                if self._write(candidate, document, state):
+                    return WrittenDraft(candidate, state)
+                # The file that another process has just written may be the draft of the same images.
         raise self.refusal(draft_file, DraftState.OTHER_STUDY)
 
     def write_version(self, draft_file: DraftFile, document: bytes) -> WrittenDraft:

@@ -110,6 +110,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "name": finding.name,
         "state": STATE_WORDS[finding.state],
         "probability": _rounded(finding.probability),
+        "present_threshold": _rounded(finding.present_threshold),
+        "uncertain_threshold": _rounded(finding.uncertain_threshold),
+        "means_normal": finding.means_normal,
         "overridden": finding.overridden,
         "location": {
             "side": finding.location.side.value,

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
@@ -32,6 +33,8 @@ from report_gen.rendering.outlines import OUTLINE_COLORS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from weasyprint import CSS
+    from weasyprint.text.fonts import FontConfiguration
 
 _TITLE = "Draft radiology report"
 """Title of the document. It names no patient: file managers and search engines show the titles of files."""
@@ -86,15 +89,45 @@ def format_pdf(draft: DraftDocument) -> bytes:
     page = draft.html.decode()
     with clinical_extra("the format pdf"):
         import weasyprint
-        from weasyprint.text.fonts import FontConfiguration
         from weasyprint.urls import URLFetcher
-    fonts = FontConfiguration()
-    faces = weasyprint.CSS(
-        string=_font_faces(page), font_config=fonts, url_fetcher=URLFetcher(allowed_protocols=("file",))
-    )
+    fonts = _FONTS_OF_THREAD.load(_font_faces(page))
     html = weasyprint.HTML(string=page, url_fetcher=URLFetcher(allowed_protocols=("data",)))
-    pdf: bytes = html.write_pdf(stylesheets=[faces], font_config=fonts, pdf_tags=True)
+    pdf: bytes = html.write_pdf(stylesheets=[fonts.faces], font_config=fonts.configuration, pdf_tags=True)
     return pdf
+
+
+class _LoadedFonts(NamedTuple):
+    configuration: FontConfiguration
+    faces: CSS
+    """The rules that loaded the fonts."""
+
+
+class _FontCache(threading.local):
+    """Fonts of PDF pages, each loaded once for a thread.
+
+    Fontconfig keeps 0.2 MB of each configuration that is no longer used (WeasyPrint 70, fontconfig 2.14), so a new one
+    for each page would add up. Threads do not share the fonts, because Pango allows an object in one thread only.
+    """
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, _LoadedFonts] = {}
+
+    def load(self, rules: str) -> _LoadedFonts:
+        """Return the fonts that CSS rules name; see `_font_faces`, which gives a few different ones only."""
+        if rules not in self._loaded:
+            import weasyprint
+            from weasyprint.text.fonts import FontConfiguration
+            from weasyprint.urls import URLFetcher
+
+            configuration = FontConfiguration()
+            faces = weasyprint.CSS(
+                string=rules, font_config=configuration, url_fetcher=URLFetcher(allowed_protocols=("file",))
+            )
+            self._loaded[rules] = _LoadedFonts(configuration, faces)
+        return self._loaded[rules]
+
+
+_FONTS_OF_THREAD = _FontCache()
 
 
 def _font_faces(page: str) -> str:

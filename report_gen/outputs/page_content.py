@@ -16,16 +16,16 @@ from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
 from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
+from report_gen.outputs.draft_terms import STATE_WORDS
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
 from report_gen.outputs.present_findings import finding_label, present_findings
-from report_gen.records import Finding, Heatmap, Report, Sentence, Side, Zone
+from report_gen.outputs.probability_text import probability_text, threshold_text
+from report_gen.outputs.provenance_lines import provenance_lines
+from report_gen.records import Finding, FindingState, Heatmap, Image, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
 _MOST_IMAGES = 7
 """Images of a study that the page shows."""
-_MOST_INPUTS = 8
-"""Input files that the page lists."""
 _SIDES = (640, 1024)
 """Range of the larger side of an image in the page, pixels: 1024 on 80 mm are more than 300 dpi."""
 _SMALL_SIDES = (320, 640)
@@ -77,7 +77,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
             for section in report.sections
         ],
         "findings": [_finding(finding) for finding in _sorted_findings(report)],
-        "origin": list(_origin(report)),
+        "findings_note": _findings_note(report),
+        "origin": list(provenance_lines(report)),
     }
 
 
@@ -127,9 +128,18 @@ def _plain_figure(draft: DraftDocument, index: int, sides: tuple[int, int]) -> F
     pixels = load_pixels(images[index])
     name = f"Image {index + 1} of {len(images)}, view {images[index].view_position.label}"
     if draft.given:
-        name = f"Slice {index + 1} of the {len(images)} that the model was given"
+        which = f"Slice {index + 1} of the {len(images)}" if len(images) > 1 else "The slice"
+        name = f"{which} that the model was given"
+    elif _is_unused(draft, images[index]):
+        name += ", not used by the model"
     picture = resize(pixels, fit_size(pixels.shape, *sides))
     return _figure(picture, alternative=f"{name}, without markings", caption=name)
+
+
+def _is_unused(draft: DraftDocument, image: Image) -> bool:
+    """Return whether the model got other images of the study, but not this one, such as a lateral view."""
+    used = {file.sha256 for file in draft.report.provenance.inputs}
+    return image.sha256 not in used and any(one.sha256 in used for one in draft.study.images)
 
 
 def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:
@@ -170,29 +180,64 @@ def _images_note(draft: DraftDocument) -> str:
 
 
 def _sentence(sentence: Sentence) -> dict[str, str]:
-    confidence = sentence.confidence
-    if confidence is None:
+    if sentence.confidence is None:
         return {"text": sentence.text, "level": "none", "confidence": ""}
-    confidence = round(confidence, 2)  # the mark belongs to the number that the reader sees
+    confidence = round(sentence.confidence, 2)  # the mark belongs to the number that the reader sees
     level = "high" if confidence >= _HIGH else "medium" if confidence >= _MEDIUM else "low"
-    return {"text": sentence.text, "level": level, "confidence": f"{confidence:.2f}"}
+    return {"text": sentence.text, "level": level, "confidence": probability_text(sentence.confidence)}
 
 
 def _sorted_findings(report: Report) -> list[Finding]:
-    """Return the findings by state and then by probability, so that the important ones come first."""
+    """Return the findings by state and then by probability, so that the important ones come first.
+
+    "No finding" is left out if it is unknown: the draft then states an abnormality for which CheXpert has no name, such
+    as a hernia, so that its label says neither "normal" nor "not normal" (`NoFindingRule.inconclusive`), or nothing is
+    known about any finding.
+    """
     states = list(STATE_WORDS)
-    return sorted(report.findings, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
+    shown = [one for one in report.findings if not (one.means_normal and one.state is FindingState.UNKNOWN)]
+    return sorted(shown, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
 
 
 def _finding(finding: Finding) -> dict[str, str | bool]:
     return {
-        "name": finding.name,
+        "name": f"{finding.name} (normal study)" if finding.means_normal else finding.name,
         "state": STATE_WORDS[finding.state],
-        "probability": "" if finding.probability is None else _probability(finding.probability),
+        "probability": "" if finding.probability is None else probability_text(finding.probability),
+        "threshold": _threshold(finding),
         "location": _location(finding),
         "state_set": finding.overridden,
         "location_set": finding.location_overridden,
     }
+
+
+def _threshold(finding: Finding) -> str:
+    """Return the probability from which a finding is present, and in brackets that from which it is uncertain."""
+    present, uncertain = finding.present_threshold, finding.uncertain_threshold
+    if present is None:
+        return ""
+    # Some findings have two thresholds that are the same: they are never uncertain by them.
+    second = "" if uncertain is None or uncertain >= present else f" ({threshold_text(uncertain)})"
+    return threshold_text(present) + second
+
+
+def _findings_note(report: Report) -> str:
+    """Return how states follow from probabilities, in the words of the table."""
+    sentences = ["Probability: from the image, calibrated."]
+    thresholds = [one for one in report.findings if one.present_threshold is not None]
+    if thresholds:
+        sentences.append(
+            "Threshold: a finding is present from this probability on, and uncertain from the one in brackets. Each "
+            "finding has its own, so that a rare finding may be present at a low probability."
+        )
+    sentences += [
+        f"If {one.name} reaches its threshold, the study counts as normal, and its other findings, except devices, as "
+        "absent. If not, and no other finding reaches its threshold, the one nearest to it is uncertain."
+        for one in thresholds
+        if one.means_normal
+    ]
+    sentences.append("Unknown: the model makes no statement about this finding. An empty cell: nothing is known.")
+    return " ".join(sentences)
 
 
 def _location(finding: Finding) -> str:
@@ -207,37 +252,8 @@ def _location(finding: Finding) -> str:
     return "; ".join(part for part in (side, names and f"{names} zone{'s' if len(zones) > 1 else ''}") if part)
 
 
-def _probability(value: float) -> str:
-    return "< 0.01" if value < 0.005 else f"{value:.2f}"
-
-
 def _in_brackets(probability: float | None) -> str:
-    return "" if probability is None else f" ({probability:.2f})"
-
-
-def _origin(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield what the draft was made from."""
-    provenance = report.provenance
-    yield "Model", provenance.model_name
-    yield "Weights, SHA-256", provenance.weights_sha256
-    yield "Program", f"{PROGRAM} {provenance.program_version}"
-    yield "Drafted", provenance.created.replace("T", " ").replace("+00:00", " UTC")
-    if provenance.study_instance_uid:
-        yield "Study Instance UID", provenance.study_instance_uid
-    for number, file in enumerate(provenance.inputs[:_MOST_INPUTS], 1):
-        uid = f", SOP Instance UID {file.sop_instance_uid}" if file.sop_instance_uid else ""
-        yield f"Image {number}", f"SHA-256 {file.sha256}{uid}"
-    if len(provenance.inputs) > _MOST_INPUTS:
-        yield "Further images", str(len(provenance.inputs) - _MOST_INPUTS)
-    yield "Decoding", ", ".join(f"{name} {value}" for name, value in provenance.decoding.items())
-    for step in provenance.preprocessing:
-        yield "Preprocessing", ", ".join(f"{name} {value}" for name, value in step.items())
-    if (compared := provenance.comparison) is not None:
-        changes = ", ".join(f"{name} {change}" for name, change in compared.changes.items()) or "no change stated"
-        yield "Compared by", f"{compared.method}; images of the prior study: {len(compared.inputs)}; {changes}"
-    for attribute in report.attributes:
-        origin = "set by the reader" if attribute.overridden else "DICOM header" if attribute.from_header else "image"
-        yield attribute.name.replace("_", " ").capitalize(), f"{attribute.value or 'unknown'} ({origin})"
+    return "" if probability is None else f" ({probability_text(probability)})"
 
 
 def _value(header: Dataset, keyword: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from report_gen.outputs.probability_text import probability_text
 from report_gen.records import Finding, FindingState, Report
 
 
@@ -12,6 +13,6 @@ def present_findings(report: Report) -> tuple[Finding, ...]:
 
 
 def finding_label(finding: Finding) -> str:
-    """Return a finding with its probability in one line: "Pneumonia 0.50, overridden"."""
-    probability = "" if finding.probability is None else f" {finding.probability:.2f}"
-    return f"{finding.name}{probability}{', overridden' if finding.overridden else ''}"
+    """Return a finding with its probability in one line: "Pneumonia 0.50, set by the reader"."""
+    probability = "" if finding.probability is None else f" {probability_text(finding.probability)}"
+    return f"{finding.name}{probability}{', set by the reader' if finding.overridden else ''}"

@@ -49,11 +49,11 @@ def _strips(
     title: str, views: StackViews, *, side: int = _SIDE, lines: int = 1
 ) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the title and the slices [H,W], side by side in lines, of each window."""
-    numbers = _listed(views.indices)
+    numbers = f"slice{'' if len(views.indices) == 1 else 's'} {_listed(views.indices)}"
     spacing = views.spacing or (1.0, 1.0)
     for channel, window in enumerate(views.windows):
         yield (
-            f"{title}, {_described(window)}, slices {numbers}",
+            f"{title}, {_described(window)}, {numbers}",
             _in_lines(views.intensities[:, channel], spacing, side=side, lines=lines),
         )
 

@@ -10,10 +10,12 @@
 | TXT | sections, notices, name of the model and 12 digits of the weights; sentences are split again |
 
 The format `dicom-sr` has the findings in the order present, uncertain, absent, and none of unknown state; Basic Text SR
-has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
-Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
+has two decimals of a probability, and "< 0.01" is read as 0.01, "> 0.99" as 0.99. The format `dicom-sr-findings` has
+side and zones only of findings with a known site. Neither has a location of an absent finding. Both name a study of
+pictures by a derived UID.
 
-Only JSON and FHIR say how a draft was compared with a prior study; DICOM SR refers to its images as evidence.
+Only JSON and FHIR have the thresholds of findings, and say how a draft was compared with a prior study; DICOM SR refers
+to its images as evidence.
 
 Control characters are removed from texts when a draft is written. Of a report of another program only the texts are
 kept.

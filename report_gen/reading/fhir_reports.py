@@ -61,6 +61,10 @@ class _Extension(_Fhir):
     value_annotation: _Text | None = None
 
 
+class _Quantity(_Fhir):
+    value: float | None = None
+
+
 class _Valued(_Fhir):
     """What an Observation and its components have in common."""
 
@@ -69,6 +73,7 @@ class _Valued(_Fhir):
     value_string: str | None = None
     value_boolean: bool | None = None
     value_codeable_concept: _Text | None = None
+    value_quantity: _Quantity | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -90,6 +95,14 @@ class _Observation(_Valued):
     def part(self, text: str) -> _Valued | None:
         """Return the component with this text as its code."""
         return next((one for one in self.component if one.code.text == text), None)
+
+    def quantity(self, text: str) -> float | None:
+        """Return the number of a component, a probability; None without it."""
+        part = self.part(text)
+        value = None if part is None or part.value_quantity is None else part.value_quantity.value
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError("a threshold is no probability")
+        return value
 
     def states(self, text: str) -> bool:
         """Return whether a component states this fact."""
@@ -208,6 +221,9 @@ def _finding(observation: _Observation) -> Finding:
         name=observation.code.text,
         state=known_state(observation.text) if observation.text else FindingState.UNKNOWN,
         probability=observation.confidence,
+        present_threshold=observation.quantity(terms.PRESENT_FROM),
+        uncertain_threshold=observation.quantity(terms.UNCERTAIN_FROM),
+        means_normal=observation.states(terms.MEANS_NORMAL),
         overridden=observation.states(STATE_SET),
         location=FindingLocation(
             known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,

@@ -102,6 +102,9 @@ class _FindingModel(ReadModel):
     name: str
     state: Literal["present", "absent", "uncertain", "unknown"]
     probability: Probability | None
+    present_threshold: Probability | None = None  # documents of earlier versions have neither thresholds
+    uncertain_threshold: Probability | None = None
+    means_normal: bool = False  # nor this
     overridden: bool
     location: _LocationModel
     location_overridden: bool
@@ -114,6 +117,9 @@ class _FindingModel(ReadModel):
             name=self.name,
             state=STATES_BY_WORD[self.state],
             probability=self.probability,
+            present_threshold=self.present_threshold,
+            uncertain_threshold=self.uncertain_threshold,
+            means_normal=self.means_normal,
             overridden=self.overridden,
             location=FindingLocation(self.location.side, frozenset(self.location.zones)),
             location_overridden=self.location_overridden,

@@ -9,7 +9,15 @@ from typing import TypeVar
 
 from report_gen.labeling import cut_report
 from report_gen.outputs.draft_terms import STATES_BY_WORD
-from report_gen.records import FindingState, Provenance, Report, Section, SectionName, split_sentences
+from report_gen.records import (
+    DESCRIBING_SECTIONS,
+    FindingState,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    split_sentences,
+)
 
 
 class WithdrawnReportError(ValueError):
@@ -33,7 +41,7 @@ def plain_report(texts: Mapping[str, str], study_instance_uid: str | None = None
     return Report(
         sections=tuple(
             Section(name, sentences)
-            for name in SectionName
+            for name in (SectionName.COMPARISON, *DESCRIBING_SECTIONS)
             if (sentences := split_sentences(texts.get(name.value.lower(), "")))
         ),
         findings=(),

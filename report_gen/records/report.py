@@ -31,6 +31,12 @@ class Finding:
     state: FindingState
     probability: float | None = None
     """Calibrated probability 0..1 from the image; None if the model was not trained on it or the image is blank."""
+    present_threshold: float | None = None
+    """Probability 0..1 from which the finding is present; None if the model has none, and in formats without it."""
+    uncertain_threshold: float | None = None
+    """Probability 0..1 from which the finding is uncertain; None if it never is, and in formats without it."""
+    means_normal: bool = False
+    """The finding is "no finding", see `NoFindingRule`. Its state follows from the other findings as well."""
     overridden: bool = False
     """The user set the state."""
     location: FindingLocation = UNKNOWN_LOCATION
@@ -64,6 +70,10 @@ class Attribute:
 class SectionName(StrEnum):
     """Heading of a section, in the order of a report."""
 
+    INDICATION = "INDICATION"
+    """Why the study was ordered, as the model was given it."""
+    TECHNIQUE = "TECHNIQUE"
+    """How the images were acquired, as the model was given it."""
     COMPARISON = "COMPARISON"
     """Names the earlier studies with which the study was compared. It describes no image."""
     FINDINGS = "FINDINGS"
@@ -72,6 +82,12 @@ class SectionName(StrEnum):
 
 DESCRIBING_SECTIONS: tuple[SectionName, ...] = (SectionName.FINDINGS, SectionName.IMPRESSION)
 """Sections that describe the images: the only ones that a decoder generates and that scores compare."""
+
+INDICATION_OF_HEADER = "As stated in the header of the study."
+"""Text of the section INDICATION if the model was given that of the DICOM header, which may identify the patient."""
+
+GIVEN_SECTIONS: tuple[SectionName, ...] = (SectionName.INDICATION, SectionName.TECHNIQUE)
+"""Sections that repeat what the user or the header states: no model has written or judged them."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +148,12 @@ class Report:
     provenance: Provenance
     attributes: tuple[Attribute, ...] = ()
     """The attributes that the model has been trained on."""
+
+    @property
+    def indication(self) -> str:
+        """The indication that the user stated; empty without one, and if the model was given that of the header."""
+        texts = [section.text for section in self.sections if section.name is SectionName.INDICATION]
+        return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
 
     @property
     def describing_sections(self) -> tuple[Section, ...]:

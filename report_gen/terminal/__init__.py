@@ -6,7 +6,9 @@ Nothing that is printed contains a control character of a file name, a header or
 """
 
 from report_gen.terminal.application import Quiet, Verbose, run_app
+from report_gen.terminal.error_list import ErrorList, error_list, print_errors
 from report_gen.terminal.printing import (
+    is_quiet,
     print_error,
     print_json,
     print_notice,
@@ -19,10 +21,14 @@ from report_gen.terminal.stopping import stop_on_signals
 
 __all__ = [
     "Bars",
+    "ErrorList",
     "Quiet",
     "Verbose",
     "bars",
+    "error_list",
+    "is_quiet",
     "print_error",
+    "print_errors",
     "print_json",
     "print_notice",
     "print_table",

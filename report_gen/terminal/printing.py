@@ -80,6 +80,11 @@ def is_quiet() -> bool:
     return not _log.isEnabledFor(logging.WARNING)
 
 
+def is_verbose() -> bool:
+    """Return whether `-v` was given."""
+    return _log.isEnabledFor(logging.INFO)
+
+
 class _StandardErrorHandler(logging.Handler):
     """Writes to the current `sys.stderr`, which progress bars replace so that lines appear above them."""
 

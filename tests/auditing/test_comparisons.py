@@ -44,7 +44,7 @@ def test_the_change_that_a_sentence_states(sentence: str, change: ChangeState | 
 
 def cleaned(text: str, **changes: ChangeState) -> tuple[str, int]:
     names = {"effusion": "Pleural Effusion", "edema": "Edema", "heart": "Cardiomegaly"}
-    known = {names[name]: change for name, change in changes.items()}
+    known = {names[name]: {change} for name, change in changes.items()}
     sections, changed = remove_contradicted_comparisons(parse_report(text), known, chest_xray())
     return " ".join(section.text for section in sections), changed
 
@@ -73,6 +73,31 @@ def test_comparisons_stay_only_if_the_changes_support_them(
     text: str, changes: dict[str, ChangeState], expected: str
 ) -> None:
     assert cleaned(text, **changes)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("sentence", "is_comparison"),
+    [
+        ("The nodule is larger.", True),
+        ("The effusions are slightly smaller.", True),
+        ("The edema appears more extensive.", True),
+        ("The right effusion is larger than the left.", False),
+        ("The effusion is larger on the right.", False),
+        ("There is a larger nodule at the base.", False),
+    ],
+)
+def test_a_size_in_comparison_with_nothing_else_compares_with_an_earlier_study(
+    sentence: str, is_comparison: bool
+) -> None:
+    assert mentions_prior(sentence) is is_comparison
+    assert remove_prior(sentence) == ("" if is_comparison else sentence)
+
+
+def test_a_finding_may_have_one_of_several_changes() -> None:
+    supported = {"Pleural Effusion": {UNCHANGED, WORSENED}}
+    sections = parse_report("The effusion is larger. The effusion is smaller.")
+    kept, changed = remove_contradicted_comparisons(sections, supported, chest_xray())
+    assert (" ".join(section.text for section in kept), changed) == ("The effusion is larger.", 1)
 
 
 def test_other_sentences_are_not_touched() -> None:

@@ -23,6 +23,16 @@ def test_help_names_every_command_and_shell_completion(report_gen: Command) -> N
     assert report_gen("draft", "--help").code == 0
 
 
+@pytest.mark.parametrize("arguments", [("--help",), ("corpus", "--help")])
+def test_no_line_about_a_command_is_cut_off(
+    report_gen: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    commands = report_gen(*arguments).out.partition("Commands:\n")[2]
+    assert len(commands.splitlines()) > 3
+    assert "..." not in commands.partition("\n\n")[0]
+
+
 def test_a_call_without_a_command_shows_the_help(report_gen: Command) -> None:
     answer = report_gen()
     assert answer.code == 2

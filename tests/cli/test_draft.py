@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -264,10 +265,61 @@ def test_a_call_that_cannot_be_understood(draft: Command, tmp_path: Path, argume
     assert message in answer.err
 
 
+@pytest.mark.parametrize("command", ["draft", "demo", "evaluate"])
+def test_a_device_that_the_computer_lacks_is_refused_before_anything_is_read(
+    report_gen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    arguments = {"draft": ["absent.png"], "demo": [], "evaluate": ["absent", "missing"]}[command]
+    if command != "evaluate":
+        arguments += ["-o", str(tmp_path / "out")]
+    answer = report_gen(command, *arguments, "--device", "cuda")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("report-gen: device 'cuda' is not available on this machine; choose auto, ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_checkpoint(report_gen: Command, tmp_path: Path) -> None:
     answer = report_gen("draft", png(tmp_path), "--checkpoint", tmp_path / "absent")
     assert (answer.code, answer.out) == (4, "")
     assert answer.err.startswith(f"report-gen: {tmp_path / 'absent'}: no such checkpoint folder")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("draft", "absent.png", "-o", "/proc/x"),
+        ("draft", "absent.png", "--attention", "/proc/x/a.png"),
+        ("series", "absent", "-o", "/proc/x/a.png"),
+        ("score", "absent", "absent", "--json", "/proc/x/a.json"),
+        ("evaluate", "absent", "absent", "--html", "/proc/x/a.html"),
+        ("corpus", "check", "absent", "--json", "/proc/x/a.json"),
+        ("corpus", "convert", "absent", "-o", "/proc/x"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_read(
+    report_gen: Command, arguments: tuple[str, ...]
+) -> None:
+    answer = report_gen(*arguments)
+    assert answer == Answer(
+        5,
+        "",
+        "report-gen: /proc/x: cannot be written, because the system takes no new file there; choose another path\n",
+    )
+
+
+def test_the_empty_files_of_an_archive_are_counted(draft: Command, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(300):
+            archive.writestr(f"IM{number:03d}.dcm", b"")
+    answer = draft(tmp_path / "many.zip", "-o", tmp_path / "out")
+    assert answer.code == 3
+    *first, last, summary = answer.err.splitlines()
+    fault = f"report-gen: {tmp_path / 'many.zip'}/IM%03d.dcm: the file is empty; copy or export it again"
+    assert first == [fault % number for number in range(10)]
+    assert last == "report-gen: 290 more errors like this one (-v prints all): " + (fault % 0).partition(": ")[2]
+    assert summary.endswith("studies refused: 300")
 
 
 def test_an_output_folder_that_is_a_file(draft: Command, tmp_path: Path) -> None:

@@ -69,6 +69,18 @@ def test_priors_that_are_found_in_the_folder(draft: Command, tmp_path: Path) -> 
     }
 
 
+def test_studies_of_one_date_are_named_and_drafted_without_a_prior(draft: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    chest(folder, 13)
+    chest(folder, 14, StudyDate="20240113")
+    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json")
+    assert answer.code == 0
+    assert "studies with a prior study: 0 of 2" in answer.err
+    assert "because the headers do not state which is earlier: 1 pairs, the first: " in answer.err
+    assert "draft the later one with --prior and --prior-days" in answer.err
+    assert len(list(out.glob("*.json"))) == 2
+
+
 @pytest.mark.parametrize("content", ["FINDINGS: Pulmonary edema.", "MSH"])
 def test_the_report_of_the_prior(draft: Command, tmp_path: Path, content: str) -> None:
     report = tmp_path / "prior.txt"
@@ -102,6 +114,11 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         "MSH|^~\\&|RIS||||20260101||ORU^R01|1|P|2.5.1\rPID|||SECRET2^^^H~SECRET3\rOBR|1|||C\r"
         "OBX|1|TX|X&GDT||No effusion.||||||F\r"
     )
+    for name, content in (("empty", b""), ("text", b"No effusion.")):
+        files[name] = tmp_path / f"{name}.dcm"
+        files[name].write_bytes(content)
+    files["folder"] = tmp_path / "folder"
+    files["folder"].mkdir()
     return files | {"report": other}
 
 
@@ -122,6 +139,9 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["--prior", "{hand}"], StudyError.exit_code, "its header names hand, and that of the study chest; give one"),
         (["--prior", "{undated}"], StudyError.exit_code, "do not state which is earlier; give the days (--prior-days)"),
         (["--prior", "nowhere.dcm"], StudyError.exit_code, "does not exist"),
+        (["--prior", "{empty}"], StudyError.exit_code, "empty.dcm: "),
+        (["--prior", "{text}"], StudyError.exit_code, "text.dcm: "),
+        (["--prior", "{folder}"], StudyError.exit_code, "folder: "),
         (["--prior", "{then}", "--prior-report", "nowhere.txt"], StudyError.exit_code, "there is no such file"),
         (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "no DICOM SR with text"),
         (["--prior", "{then}", "--prior-report", "{report}"], StudyError.exit_code, "is the report of another patient"),

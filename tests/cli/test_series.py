@@ -36,14 +36,32 @@ def test_stacks_images_set_aside_and_notices_are_listed(report_gen: Command, hea
     ]
 
 
+def test_a_notice_of_several_stacks_is_one_line(report_gen: Command, tmp_path: Path) -> None:
+    """Three stacks of one slice each have the same notices, in the table and on the sheet."""
+    for number in (1, 2, 3):
+        series = {"SeriesInstanceUID": f"1.2.{number}", "SeriesNumber": number, "SOPInstanceUID": f"1.2.{number}.1"}
+        write_slices(tmp_path / "ct" / str(number), [(0, 0, 0)], **series)
+    answer = report_gen("series", tmp_path / "ct", "-o", tmp_path / "sheet.png")
+    assert answer.code == 0
+    notices = [line for line in answer.out.splitlines() if line.startswith("notice: ")]
+    assert notices == ["notice: stack 1 and 2 other stacks: there is one slice only, so there is no volume"]
+    assert [line for line in answer.err.splitlines() if line.startswith("report-gen: ")] == [
+        "report-gen: notice: stack 1 and 2 other stacks: the header names no body part, so the CT windows are lung, "
+        "soft tissue and bone"
+    ]
+
+
 @pytest.mark.parametrize("sampling", ["content", "even"])
 def test_the_sheet_has_a_row_for_each_window(report_gen: Command, head: Path, tmp_path: Path, sampling: str) -> None:
-    """Rows are 160 pixels high, and a title 0.4 inches of 120 pixels. Slices of 8.4 x 8 mm have gaps of 2 pixels."""
+    """Rows are 160 pixels high, and a title 0.4 inches of 120 pixels. Slices of 8.4 x 8 mm have gaps of 2 pixels.
+
+    The caption has two lines, the second of 0.165 inches.
+    """
     answer = report_gen("series", head, "-o", tmp_path / "sheet.png", "--views", 4, "--sampling", sampling)
     assert (answer.code, answer.err) == (0, "")
     with PIL.Image.open(tmp_path / "sheet.png") as sheet:
         width, height = sheet.size
-    assert height == pytest.approx(3 * (160 + 48) + 48, abs=1)
+    assert height == pytest.approx(3 * (160 + 48) + 48 + 20, abs=1)
     assert width == pytest.approx(4 * 152 + 3 * 2, abs=1)
 
 

@@ -136,7 +136,7 @@ def test_a_spacing_of_zero(both: Both, tmp_path: Path) -> None:
 
 def test_one_position_for_all_slices(both: Both, tmp_path: Path) -> None:
     write_slices(tmp_path / "a", [(0, 0, 0)] * 8, shape=(24, 24), BodyPartExamined="HEAD")
-    assert_notice(both(tmp_path / "a"), "all 8 images show one place, so there is no volume")
+    assert_notice(both(tmp_path / "a"), "all 8 images show one place, so findings elsewhere cannot be seen")
 
 
 def test_a_nifti_file_without_an_affine(both: Both, tmp_path: Path) -> None:

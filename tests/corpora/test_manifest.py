@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.corpora import offsets_of_row, read_corpus
+from report_gen.corpora import offsets_of_row, own_and_prior_images, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
 
@@ -88,6 +88,9 @@ def test_soft_labels(tmp_path: Path) -> None:
         ("id,image,findings,offsets_days\n1,a.png,x,inf\n", "'offsets_days' needs a number"),
         ("id,image,findings,offsets_seconds\n1,a.png,x,1700000000\n", "'offsets_seconds' needs a number"),
         ("id,findings,offsets_seconds\n1,x,5\n", "'offsets_seconds' needs a number .* of the 0 images"),
+        ("id,image,findings,is_prior\n1,a.png;b.png,x,1\n", "'is_prior' needs 1 or 0 for each image"),
+        ("id,image,findings,is_prior\n1,a.png;b.png,x,0;2\n", "'is_prior' needs 1 or 0 for each image"),
+        ("id,image,findings,is_prior\n1,a.png;b.png,x,1;1\n", "1 studies have images of the prior study only; add"),
         ("id,findings,soft edema\n1,x,high\n", "soft label of a finding must be a number from 0 to 1, or empty"),
     ],
 )
@@ -151,6 +154,25 @@ def test_offsets_of_the_images_in_lists_and_in_rows_of_one_image(tmp_path: Path)
     assert third[1] is not None
     assert third[1].days == -400
     assert fourth[0] is None
+
+
+def test_prior_images_in_lists_and_in_rows_of_one_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    lines = [
+        {"id": "1", "images": ["b.png", "a.png"], "is_prior": [True, False], "prior_report": "Clear lungs."},
+        {"id": "2", "images": ["a.png"]},
+        {"id": "2", "images": ["b.png"], "is_prior": 1, "Study Description": "Chest PA"},
+        {"id": "3", "images": ["a.png", "b.png"], "is_prior": "0;0", "admitting_diagnoses": "Fever"},
+    ]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line | {"findings": "x"}) + "\n" for line in lines))
+    corpus = read_corpus(path)
+    assert corpus["is_prior"][:] == [[True, False], [None, True], []]
+    assert list(map(own_and_prior_images, corpus)) == [((1,), (0,)), ((0,), (1,)), ((0, 1), ())]
+    assert corpus["prior_report"][:] == ["Clear lungs.", "", ""]
+    assert corpus["study_description"][:] == ["", "Chest PA", ""]
+    assert corpus["admitting_diagnoses"][:] == ["", "", "Fever"]
 
 
 def test_offsets_in_the_cells_of_a_table(tmp_path: Path) -> None:

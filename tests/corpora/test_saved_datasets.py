@@ -85,7 +85,7 @@ def test_rows_of_one_study_are_joined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([{"id": "1", "remark": "x"}], "no study has a report or a label"),
+        ([{"id": "1", "remark": "x"}], "its columns are 'id', 'remark'; name them with --columns FIELD=COLUMN"),
         ([{"id": "", "findings": "x"}], "row 1 has no study id"),
         ([{"id": "1", "findings": ["x"]}], "'findings' must be a text"),
         ([{"id": "1", "findings": "x", "image": 3}], "'image' is no list of texts"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -169,8 +170,32 @@ def test_a_folder_without_a_corpus_says_what_it_lacks(tmp_path: Path, files: lis
         read_corpus(tmp_path)
 
 
-def test_a_folder_that_may_not_be_entered_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("function", ["scandir", "stat"])
+@pytest.mark.parametrize("layout", [None, *LAYOUTS])
+def test_a_folder_that_may_not_be_read_or_entered_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str | None, function: str
+) -> None:
     """Root may enter every folder, so the answer of the system is set."""
+    folder, original = tmp_path / "closed", getattr(os, function)
+    folder.mkdir()
+
+    def refused(path: Any, **options: Any) -> Any:
+        if str(path) == {"scandir": f"{folder}", "stat": f"{folder}/."}[function]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, **options)
+
+    monkeypatch.setattr(os, function, refused)
+    with pytest.raises(CorpusError) as error:
+        read_corpus(folder, layout=layout)
+    assert str(error.value).removeprefix(str(folder)).removeprefix("/.") == (
+        ": cannot be read (Permission denied); check its permissions"
+    )
+
+
+@pytest.mark.parametrize("layout", [None, "openi", "nih", "medpix", "manifest", "mimic-cxr", "imagefolder"])
+def test_files_that_may_not_be_examined_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str | None
+) -> None:
     folder, stat = tmp_path / "closed", Path.stat
     folder.mkdir()
 
@@ -180,8 +205,8 @@ def test_a_folder_that_may_not_be_entered_says_so(tmp_path: Path, monkeypatch: p
         return stat(path, **options)
 
     monkeypatch.setattr(Path, "stat", refused)
-    with pytest.raises(CorpusError, match=r"closed: cannot be read \(Permission denied\); check its permissions"):
-        read_corpus(folder)
+    with pytest.raises(CorpusError, match=r"cannot be read \(Permission denied\); check"):
+        read_corpus(folder, layout=layout)
 
 
 def test_a_file_that_is_no_table_says_so(tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_views_outside_the_scope_are_not_loaded(tmp_path: Path, monkeypatch: pyt
 def test_a_text_that_does_not_match_the_findings_gets_a_notice(tmp_path: Path) -> None:
     """The text of a random model names no finding, so the present finding is left out."""
     report = drafter_predicting({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
-    assert report.notices[-1].startswith("the text does not match the predicted findings: ")
+    assert report.notices[-1].startswith("predicted from the image, but missing or denied in the text: ")
     assert "Edema" in report.notices[-1]
 
 
@@ -292,6 +292,18 @@ def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.Mo
     states = [by_name(report)["Edema"].state for report in reports if isinstance(report, Report)]
     assert states == [ABSENT, PRESENT]
     assert prompts == [PromptValues(indication="Fever.", technique="Portable."), PromptValues()]
+
+
+def test_findings_carry_the_thresholds_of_the_model(tmp_path: Path) -> None:
+    schema = drafter().schema
+    present = [None if name == schema.normal else 0.25 for name in FINDINGS]
+    uncertain = [0.2 if name == "Edema" else None for name in FINDINGS]
+    thresholds = {"present": present, "uncertain": uncertain, "normal": 0.6}
+    found = by_name(drafter_predicting({"Edema": 0.22}, findings=thresholds).draft(study(tmp_path), decoding=BRIEF))
+    assert {name: (one.present_threshold, one.uncertain_threshold) for name, one in found.items()} == {
+        name: (0.6, None) if name == schema.normal else (0.25, 0.2 if name == "Edema" else None) for name in FINDINGS
+    }
+    assert [name for name, one in found.items() if one.means_normal] == [schema.normal]
 
 
 def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from report_gen.drafting.prior_studies import PriorStudy, check_prior, find_priors, latest_prior
+from report_gen.drafting.prior_studies import PriorStudy, check_prior, find_priors, latest_prior, unordered_pairs
 from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import read_study
 from report_gen.reading.plain_reports import plain_report
@@ -81,7 +81,7 @@ def test_of_pictures_patient_is_unknown_and_the_days_must_be_given(tmp_path: Pat
     now, then = picture(tmp_path, 0), picture(tmp_path, 1)
     checked = check_prior(now, PriorStudy(then, days_earlier=12))
     assert checked.days_earlier == 12
-    assert checked.notices == ("no common Patient ID: that the prior study is of the same patient was not checked",)
+    assert checked.notices == ("the Patient IDs do not show that the prior study is of the same patient; check it",)
     assert check_prior(now, PriorStudy(then, is_earlier=True)).days_earlier is None
     with pytest.raises(StudyError, match="do not state which is earlier"):
         check_prior(now, PriorStudy(then))
@@ -116,6 +116,16 @@ def test_priors_in_a_folder(tmp_path: Path) -> None:
     found = dict(zip((one.name for one in studies), find_priors(studies), strict=True))
     priors = {name: prior.study.name for name, prior in found.items() if prior is not None}
     assert priors == {"3": "1", "9": "3", "10": "3"}
+
+
+def test_studies_whose_order_is_not_stated(tmp_path: Path) -> None:
+    """Neither is the prior of the other one, and both are named: of one date without times, and without a date."""
+    first, last = dicom_study(tmp_path, 1), dicom_study(tmp_path, 2)
+    again, undated = dicom_study(tmp_path, 3, StudyDate="20240102"), dicom_study(tmp_path, 4, StudyDate="")
+    others = [dicom_study(tmp_path, 5, PatientID="SECRET2", StudyDate=""), dicom_study(tmp_path, 6, Modality="CT")]
+    hand = dicom_study(tmp_path, 7, BodyPartExamined="HAND", StudyDate="")
+    pairs = unordered_pairs([first, last, again, undated, *others, hand, picture(tmp_path)])
+    assert [(one.name, other.name) for one, other in pairs] == [("1", "4"), ("2", "3"), ("2", "4"), ("3", "4")]
 
 
 def test_a_homonym_is_passed_over(tmp_path: Path) -> None:

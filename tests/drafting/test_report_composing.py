@@ -8,17 +8,18 @@ import pytest
 import torch
 
 from report_gen.drafting.report_composing import ReportComposer
+from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.records import Finding, FindingState, parse_report
 from tests.builders import FINDINGS, study, tiny_checkpoint
 
 
-@pytest.mark.parametrize("removed", [0, 2])
-def test_a_notice_counts_the_removed_sentences(removed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("removed", "counted"), [(0, ""), (1, "1 sentence was"), (2, "2 sentences were")])
+def test_a_notice_counts_the_removed_sentences(removed: int, counted: str, tmp_path: Path) -> None:
     sections = parse_report("FINDINGS: There is a small pleural effusion.")
     report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
-        study(tmp_path),
+        DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
         text=GeneratedText(sections, 0.5, removed=removed),
@@ -33,8 +34,8 @@ def test_a_notice_counts_the_removed_sentences(removed: int, tmp_path: Path) -> 
         "prompt_tokens": 2,
         "prompt_shortened": True,
     }
-    stated = [notice for notice in report.notices if notice.endswith("cannot detect what they describe: 2")]
-    assert len(stated) == (1 if removed else 0)
+    stated = [notice for notice in report.notices if " removed: " in notice]
+    assert stated == [f"{counted} removed: no predicted finding supports the text"] * bool(removed)
 
 
 def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None:
@@ -42,7 +43,7 @@ def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None
     checkpoint.model.config = checkpoint.model.config.model_copy(update={"notice": "a demonstration"})
     composer = ReportComposer(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
     written = composer.compose(
-        study(tmp_path),
+        DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
         text=GeneratedText(parse_report("FINDINGS: Clear lungs."), 0.5),
@@ -50,14 +51,14 @@ def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None
         notices=("another",),
         decoding=Decoding(),
     )
-    blank = composer.compose_blank(study(tmp_path), notices=("another",), decoding=Decoding())
+    blank = composer.compose_blank(DraftRequest(study(tmp_path)), notices=("another",), decoding=Decoding())
     assert written.notices[:2] == blank.notices == ("a demonstration", "another")
 
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Path) -> None:
     report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
-        study(tmp_path),
+        DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
         text=GeneratedText(parse_report("FINDINGS: There is a small"), 0.5, ended=ended),
@@ -65,5 +66,5 @@ def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Pa
         notices=(),
         decoding=Decoding(),
     )
-    notice = "the text was cut at its limit of 40 tokens and is incomplete"
+    notice = "the text is incomplete: it was cut at 40 tokens; complete it by hand"
     assert (notice in report.notices) is not ended

@@ -43,7 +43,7 @@ def tokens(indication: str) -> int:
 
 def test_a_prompt_that_fits_is_not_changed() -> None:
     fitted = fit("Cough.", free=100)
-    assert fitted == FittedPrompt(tokenizer().encode("Chest.\nPA\nCough."), 20, ())
+    assert fitted == FittedPrompt(tokenizer().encode("Chest.\nPA\nCough."), 20, (), {"indication": "Cough."})
 
 
 def test_the_indication_gets_what_the_report_leaves() -> None:

@@ -32,6 +32,8 @@ ROWS: list[dict[str, Any]] = [
         "view": "PA;lateral",
         "offsets_mm": "0;-2.5",
         "offsets_days": "0;",
+        "is_prior": "0;1",
+        "prior_report": "Clear lungs.",
         "indication": "Cough.",
         "findings": 'The heart is "normal", the lungs are clear; no effusion.',
         "impression": "No acute disease.",

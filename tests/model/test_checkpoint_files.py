@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import CheckpointError
-from report_gen.model import load_checkpoint
+from report_gen.model import load_checkpoint, read_config
 from report_gen.model.checkpoint_files import CONFIG, MANIFEST, MAX_BYTES, PROMPT, TOKENIZER, TRAINING, WEIGHTS
 from tests.checkpoint_damage import SEALED_FILES, little_memory, reseal
 
@@ -147,6 +148,49 @@ def test_a_damaged_vocabulary_is_refused_or_harmless(copied: Callable[[str], Pat
     reseal(folder)
     with pytest.raises(CheckpointError, match=r"tiny/tokenizer\.model: "):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "damage"),
+    [
+        ("{}", "has no 'schema_version'"),
+        ("[]", "is not a JSON object"),
+        ("null", "is not a JSON object"),
+        ('{"schema_version": "six"}', "'schema_version' is \"six\", not a number from 1"),
+        ('{"schema_version": 0}', "'schema_version' is 0, not a number from 1"),
+        ('{"schema_version": 6}', "has no 'name'"),
+        ('{"format": 1}', "has no 'name'"),
+    ],
+)
+def test_a_configuration_that_no_release_wrote_is_called_damaged(
+    copied: Callable[[str], Path], content: str, damage: str
+) -> None:
+    folder = copied("gpt2")
+    (folder / CONFIG).write_text(content)
+    reseal(folder)
+    for load in (read_config, load_checkpoint):
+        with pytest.raises(CheckpointError) as refused:
+            load(folder)
+        assert str(refused.value) == (
+            f"{folder / CONFIG}: {damage}, so the file is damaged or was not written by report-gen; copy the "
+            "checkpoint again, or give another folder"
+        )
+
+
+def test_a_configuration_of_a_later_release_names_the_remedy(copied: Callable[[str], Path]) -> None:
+    folder = copied("gpt2")
+    (folder / CONFIG).write_text('{"schema_version": 99}')
+    with pytest.raises(CheckpointError, match=r"99 is not known; .*; install the release that wrote the checkpoint$"):
+        read_config(folder)
+
+
+def test_version_1_with_findings_of_a_wrong_type_names_the_key(copied: Callable[[str], Path]) -> None:
+    folder = copied("gpt2")
+    content = json.loads((folder / CONFIG).read_text()) | {"format": 1, "findings": 5}
+    del content["schema_version"]
+    (folder / CONFIG).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"config\.json: findings: Input should be"):
+        read_config(folder)
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\x00b"])

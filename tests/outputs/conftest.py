@@ -58,6 +58,8 @@ def report() -> Report:
                 name="Pneumonia",
                 state=FindingState.PRESENT,
                 probability=0.5,
+                present_threshold=0.4,
+                uncertain_threshold=0.30006,
                 overridden=True,
                 location=FindingLocation(Side.LEFT, frozenset({Zone.LOWER, Zone.MID})),
                 location_overridden=True,

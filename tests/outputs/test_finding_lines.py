@@ -12,7 +12,7 @@ NAMES = st.text(st.characters(categories=("L", "N", "P", "S", "Zs")), min_size=1
     lambda text: " ".join(text.split())
 )
 LOCATIONS = st.builds(FindingLocation, st.sampled_from(Side), st.frozensets(st.sampled_from(Zone)))
-HUNDREDTHS = st.integers(0, 100).map(lambda number: number / 100)
+HUNDREDTHS = st.integers(1, 99).map(lambda number: number / 100)
 
 
 @given(

@@ -6,6 +6,7 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +279,7 @@ def test_processes_may_draft_into_one_folder(tmp_path: Path) -> None:
 
 HOLD = """
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from report_gen.outputs.journal import open_journal
 with open_journal(Path(sys.argv[1])):
@@ -417,10 +419,27 @@ def test_a_draft_that_another_process_wrote_meanwhile_is_kept(
         assert first.name == second.name == "cxr.txt"
         other.write(second, B.encode())
         if after_comparison:  # the file is compared before the other process writes it
-            monkeypatch.setattr(one, "state", lambda _: DraftState.ABSENT)
+            monkeypatch.setattr(one, "state", absent_once(one))
         one.write(first, A.encode())
     assert drafts(tmp_path) == [A, B]
     assert (tmp_path / "cxr.txt").read_text() == B
+
+
+def absent_once(journal: DraftJournal) -> Callable[[DraftFile], DraftState]:
+    """Return a function that says once that there is no file, and then the state."""
+    answers, state = iter([DraftState.ABSENT]), journal.state
+    return lambda file: next(answers, None) or state(file)
+
+
+def test_two_processes_that_draft_the_same_study_write_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_journal(tmp_path) as one, open_journal(tmp_path) as other:
+        first, second = name_draft(one, study("cxr", A)), name_draft(other, study("cxr", A))
+        other.write(second, A.encode())
+        monkeypatch.setattr(one, "state", absent_once(one))
+        assert one.write(first, A.encode()).file.name == "cxr.txt"
+    assert drafts(tmp_path) == [A]
 
 
 @pytest.mark.parametrize("edited", [True, False])

@@ -22,6 +22,7 @@ NOWHERE = {
     "side_probability": None,
     "zone_probabilities": None,
 }
+UNDECIDED = {"present_threshold": None, "uncertain_threshold": None, "means_normal": False, "overridden": False}
 
 
 def validate(document: Any) -> None:
@@ -56,12 +57,15 @@ def test_the_document(report: Report) -> None:
     ]
     assert impression["name"] == "IMPRESSION"
     assert document["findings"] == [
-        {"name": "Edema", "state": "absent", "probability": 0.125, "overridden": False, **NOWHERE},
-        {"name": "Fracture", "state": "unknown", "probability": None, "overridden": False, **NOWHERE},
+        {"name": "Edema", "state": "absent", "probability": 0.125, **UNDECIDED, **NOWHERE},
+        {"name": "Fracture", "state": "unknown", "probability": None, **UNDECIDED, **NOWHERE},
         {
             "name": "Pneumonia",
             "state": "present",
             "probability": 0.5,
+            "present_threshold": 0.4,
+            "uncertain_threshold": 0.3001,
+            "means_normal": False,
             "overridden": True,
             "location": {"side": "left", "zones": ["mid", "lower"]},
             "location_overridden": True,

@@ -90,6 +90,7 @@ def test_words_of_the_findings_are_not_broken_on_a_narrow_screen(folder: Path) -
     found = json.loads(unescape(re.findall(r'<pre id="found">(.*?)</pre>', dom)[0]))
     assert found["width"] <= 400
     assert found["lines"].pop("Location") == 0  # a location stands below its finding
+    assert found["lines"].pop("Threshold") == 0  # and so does its threshold
     assert found["lines"].pop("Enlarged Cardiomediastinum") == 2
     assert len(found["lines"]) >= 10
     assert set(found["lines"].values()) == {1}

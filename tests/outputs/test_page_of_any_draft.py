@@ -15,7 +15,7 @@ from report_gen import read_study
 from report_gen.outputs import DraftDocument
 from report_gen.outputs.draft_terms import STATE_WORDS
 from report_gen.outputs.page import format_html
-from report_gen.records import BANNER, Report, SectionName, Study, strip_controls
+from report_gen.records import BANNER, FindingState, Report, SectionName, Study, strip_controls
 from tests.dicom_files import write_dicom
 from tests.report_strategies import PDF_ROUND_TRIPS, REPORTS, ROUND_TRIPS
 
@@ -88,7 +88,13 @@ def test_the_page_has_the_texts_of_any_draft_and_no_markup_of_it(study: Study, r
     headings = [section.name.value.capitalize() for section in report.sections]
     assert [heading for heading in page.of("h2") if heading in HEADINGS] == headings
     assert page.of("li") == [strip_controls(notice) for notice in report.notices]
-    states = {strip_controls(finding.name): STATE_WORDS[finding.state] for finding in report.findings}
+    states = {
+        strip_controls(f"{finding.name} (normal study)" if finding.means_normal else finding.name): STATE_WORDS[
+            finding.state
+        ]
+        for finding in report.findings
+        if not (finding.means_normal and finding.state is FindingState.UNKNOWN)
+    }
     found = [text.removesuffix(" set by the reader") for text in page.of("state")]
     assert dict(zip(page.of("th")[2:], found, strict=True)) == states
     facts = dict(zip(page.of("dt"), page.of("dd"), strict=True))

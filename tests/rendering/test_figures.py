@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from report_gen.metrics import Bin
 from report_gen.records import Box
-from report_gen.rendering.figures import Panel, Reliability, draw_attention, draw_preprocessing, draw_reliability
+from report_gen.rendering.figures import (
+    Panel,
+    Reliability,
+    draw_attention,
+    draw_preprocessing,
+    draw_reliability,
+    draw_strips,
+)
 
 GRID = 8
 
@@ -120,3 +127,17 @@ def test_a_diagram_of_one_bin_and_of_many_findings() -> None:
     one = Reliability(title="one", bins=[Bin(count=3, probability=0.0, positive=1.0)], probabilities=[0.0] * 3)
     alone, many = (decode(draw_reliability(one, [one] * count, caption="c")) for count in (0, 9))
     assert many.shape[1] > 2 * alone.shape[1]
+
+
+def test_texts_of_a_narrow_figure_are_not_cut_at_its_edges() -> None:
+    """Titles and captions are wrapped: the outermost columns of the figure are white."""
+    text, image = (
+        "Slices from foot to head, front to back or right to left, one window each. " * 2,
+        np.full((40, 40), 0.5),
+    )
+    strips = draw_strips([(text, image.astype(np.float32))], caption=text)
+    panel = Panel(title="a", image=image.astype(np.float32), outline=Box(0, 0, 40, 40))
+    for png in (strips, draw_preprocessing([[panel]], caption=text)):
+        pixels = decode(png)
+        assert pixels[:, :3].min() == pixels[:, -3:].min() == 255
+        assert pixels[-60:].min() < 100  # the caption

@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 import typer
 from report_gen_training.cli import train
+from report_gen_training.data.studies import open_corpus
+from report_gen_training.recipe.loading import RECIPES, load_recipe
 
+from report_gen.errors import CorpusError
+from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.terminal import run_app
 from tests.builders import SIZE, write_corner_corpus
@@ -104,6 +108,26 @@ def test_a_name_never_writes_outside_the_folder_of_runs(
     assert "name: " in err
     assert sorted(tmp_path.rglob("*")) == before
     assert not (Path("/") / "x").exists()
+
+
+@pytest.mark.parametrize("name", sorted({path.stem for path in RECIPES.glob("*.toml")} - {"phantom"}))
+def test_a_recipe_without_its_data_says_how_to_name_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe(name)
+    assert recipe.data == "data"
+    with pytest.raises(CorpusError, match=r"^data/\S+: no such file or folder, .*; name .* with --set data=FOLDER$"):
+        open_corpus(recipe.corpora[0], recipe, schema=chest_xray(), store=tmp_path)
+
+
+def test_a_dry_run_without_data_names_no_folder_of_another_computer(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("ct_mr_slices", "--dry-run")
+    assert (code, out) == (3, "")
+    assert err.splitlines()[-1].startswith("report-gen: data/medpix2: no such file or folder")
 
 
 def test_a_dry_run_leaves_only_its_contact_sheet(command: Command, recipe: Path, tmp_path: Path) -> None:

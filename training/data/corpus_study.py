@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from report_gen.corpora import FindingBox
+from report_gen.corpora import ORDER_COLUMNS, FindingBox
 from report_gen.labeling import report_labels
 from report_gen.records import (
     ATTRIBUTES,
@@ -68,6 +68,16 @@ class CorpusStudy:
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
     offsets: tuple[ViewOffset, ...] = ()
     """Offset of each image; empty if nothing is known of them."""
+    prior_views: int = 0
+    """How many of the images, the last ones, are of the prior study."""
+    comparison: str = ""
+    """What the prompt says about the prior study; empty without one."""
+    prior_report: str = ""
+    """Report of the prior study."""
+    study_description: str = ""
+    """DICOM Study Description."""
+    admitting_diagnoses: str = ""
+    """DICOM Admitting Diagnoses Description."""
 
 
 _BOX = [
@@ -78,6 +88,10 @@ _BOX = [
 """Columns of a `FindingBox`."""
 OFFSET_TYPE = pa.list_(pa.float32(), len(ViewOffset._fields))
 """Type of a `ViewOffset`."""
+
+
+_PROMPT_TEXTS = ("comparison", "prior_report", *ORDER_COLUMNS)
+"""Texts of a study that a prompt may have besides the indication."""
 
 
 def study_columns(findings: int) -> pa.Schema:
@@ -101,6 +115,8 @@ def study_columns(findings: int) -> pa.Schema:
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
             ("offsets", pa.list_(OFFSET_TYPE)),
+            ("prior_views", pa.int32()),
+            *((name, pa.string()) for name in _PROMPT_TEXTS),
         ]
     )
 
@@ -136,4 +152,6 @@ def study_from_row(row: Row) -> CorpusStudy:
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
         offsets=tuple(ViewOffset(*offset) for offset in row["offsets"]),
+        prior_views=row["prior_views"],
+        **{name: row[name] for name in _PROMPT_TEXTS},
     )

@@ -57,6 +57,7 @@ def _columns(findings: int) -> pa.Schema:
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
             ("offsets", pa.list_(OFFSET_TYPE)),
+            ("prior_views", pa.int32()),
             ("without_places", pa.struct(_REPORT)),
         ]
     )
@@ -142,9 +143,12 @@ class ExampleStore(Sequence[TrainingExample]):
         for index in self._indices:
             yield from self._rows.value(int(index), "images")
 
-    def view_counts(self) -> Counter[tuple[ViewPosition, ...]]:
-        """Count the examples by their views."""
-        counts = Counter(tuple(self._rows.value(int(index), "views")) for index in self._indices)
+    def view_counts(self, *, with_prior: bool = True) -> Counter[tuple[ViewPosition, ...]]:
+        """Count the examples by their views, with or without those of the images of prior studies."""
+        counts: Counter[tuple[str, ...]] = Counter()
+        for index in map(int, self._indices):
+            views = tuple(self._rows.value(index, "views"))
+            counts[views if with_prior else views[: len(views) - self._rows.value(index, "prior_views")]] += 1
         return Counter({tuple(map(ViewPosition, views)): count for views, count in counts.items()})
 
     def attribute_counts(self, name: AttributeName) -> Counter[str]:
@@ -232,6 +236,7 @@ def _from_row(row: Row) -> TrainingExample:
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
         offsets=tuple(ViewOffset(*offset) for offset in row["offsets"]),
+        prior_views=row["prior_views"],
         without_places=_report_from_row(row["without_places"]),
     )
 

@@ -54,8 +54,8 @@ class TrainingExample:
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
     prompts: tuple[tuple[int, ...], ...]
-    """Token ids of the prompt wordings: first with the indication, then as many without it. The last wording of each
-    half names no views."""
+    """Token ids of the prompt wordings: first with the indication and the other texts of the order, then as many
+    without them. The last wording of each half names no views."""
     report_ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
     """[R] whether the sentence of each report token states a finding as present or uncertain."""
@@ -88,6 +88,8 @@ class TrainingExample:
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
     offsets: tuple[ViewOffset, ...] = ()
     """Offset of each image; empty if nothing is known of them."""
+    prior_views: int = 0
+    """How many of the images, the last ones, are of the prior study."""
     without_places: EncodedReport | None = None
     """The report without sides and zones, if it has the same sections and states; None if there are no locations."""
 
@@ -157,6 +159,7 @@ def encode_study(
         normalization=study.normalization,
         attributes=study.attributes,
         offsets=study.offsets,
+        prior_views=study.prior_views,
         without_places=_encode_without_places(study.sections, encode, schema) if places.any() else None,
     )
 
@@ -189,10 +192,21 @@ def _encode_without_places(
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
-    """Yield the wordings of the prompt, with the indication and then without it, for each of `prompt_views`."""
-    for indication in (study.indication, ""):
-        for positions in prompt_views(study.views, has_images=bool(study.images)):
-            yield _encode_prompt(prompt, indication, positions, tokenizer)
+    """Yield the wordings of the prompt, with the texts of the order and then without them, for each of `prompt_views`.
+
+    The texts of the order are the indication, the study description and the admitting diagnoses.
+    """
+    compared = PromptValues(comparison=study.comparison, prior_report=study.prior_report)
+    ordered = replace(
+        compared,
+        indication=study.indication,
+        study_description=study.study_description,
+        admitting_diagnoses=study.admitting_diagnoses,
+    )
+    own_views = study.views[: len(study.views) - study.prior_views]
+    for values in (ordered, compared):
+        for positions in prompt_views(own_views, has_images=bool(study.images)):
+            yield _encode_prompt(prompt, replace(values, views=describe_views(positions)), tokenizer)
 
 
 def prompt_views(views: Sequence[ViewPosition], *, has_images: bool) -> tuple[tuple[ViewPosition, ...], ...]:
@@ -209,10 +223,8 @@ def prompt_views(views: Sequence[ViewPosition], *, has_images: bool) -> tuple[tu
 
 # Prompts without an indication repeat from study to study.
 @lru_cache(maxsize=2**10)
-def _encode_prompt(
-    prompt: Prompt, indication: str, views: tuple[ViewPosition, ...], tokenizer: ReportTokenizer
-) -> tuple[int, ...]:
-    return tuple(tokenizer.encode(render(prompt, PromptValues(indication=indication, views=describe_views(views)))))
+def _encode_prompt(prompt: Prompt, values: PromptValues, tokenizer: ReportTokenizer) -> tuple[int, ...]:
+    return tuple(tokenizer.encode(render(prompt, values)))
 
 
 def _encode_report(

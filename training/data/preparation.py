@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.config import AttributeConfig
+from report_gen.corpora import ORDER_COLUMNS
 from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import conditioning_type
@@ -34,11 +35,12 @@ from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
 from .patient_split import assign_splits
 from .pretrained_vocabulary import keep_vocabulary
+from .prior_images import check_priors
 from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 7
+_VERSION = 8
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -142,6 +144,7 @@ def _encode(
     schema = load_finding_schema(recipe)
     studies = _read_corpora(recipe, working, store, schema, on_progress)
     _check_images(recipe, studies)
+    check_priors(recipe, (study for corpus in studies.values() for study in corpus))
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
@@ -150,7 +153,7 @@ def _encode(
         used = (study for study in corpus if study.split in USED_SPLITS)
         _check_readable(name, (tuple(map(str, study.images)) for study in used), unreadable)
     if tokenizer is None:
-        tokenizer = _make_tokenizer(recipe, prompt, _training_texts(studies.values()))
+        tokenizer = _make_tokenizer(recipe, prompt, _training_texts(studies.values(), prompt))
         run.save_tokenizer(tokenizer)
     encode = partial(
         encode_study,
@@ -208,6 +211,8 @@ def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> 
     """Hash everything that the examples depend on, except the corpora, because a run keeps its first copy."""
     keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
     keys["locations"] = recipe.model.locations
+    keys["priors"] = recipe.model.sequence is not None and recipe.model.sequence.priors
+    keys["scope"] = recipe.model.scope.model_dump(mode="json") if keys["priors"] else None
     schema = asdict(load_finding_schema(recipe))
     contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
@@ -281,10 +286,12 @@ def _image_paths(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
     return (str(image) for study in used for image in study.images)
 
 
-def _training_texts(corpora: Iterable[CorpusStudies]) -> Iterator[PatientText]:
-    """Yield the training reports and their indications."""
+def _training_texts(corpora: Iterable[CorpusStudies], prompt: Prompt) -> Iterator[PatientText]:
+    """Yield the training reports, their indications, and the other texts that the prompt contains."""
+    others = sorted({"comparison", "prior_report", *ORDER_COLUMNS} & prompt.placeholders)
     for corpus in corpora:
         for study in corpus:
             if study.split == "train":
                 yield PatientText(format_report(study.sections), study.patient_id)
                 yield PatientText(study.indication, study.patient_id)
+                yield from (PatientText(text, study.patient_id) for name in others if (text := getattr(study, name)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,9 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import FindingBox, is_of_source, offsets_of_row, read_corpus
+from report_gen.corpora import ORDER_COLUMNS, FindingBox, boxes_of_kept_images, is_of_source, read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewOffset, ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewPosition
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
@@ -22,6 +23,7 @@ from .arrow_rows import Row, Rows, write_rows
 from .concepts import KnownConcepts
 from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, text_labels, unknown_labels
 from .patient_split import check_sources
+from .prior_images import choose_images, describing_text, image_offsets, name_prior, reads_priors
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
 from .targets import mix_targets, read_labels, replace_soft_labels
@@ -64,8 +66,14 @@ def open_corpus(corpus: CorpusRecipe, recipe: Recipe, *, schema: FindingSchema, 
         CorpusError: The corpus cannot be read.
         OutputError: The store cannot be written.
     """
+    path = recipe.resolve(corpus.path)
+    if not os.path.lexists(path):
+        raise CorpusError(
+            f"{path}: no such file or folder, for the corpus {corpus.name!r} of the recipe; name the folder of the "
+            "data with --set data=FOLDER"
+        )
     return read_corpus(
-        recipe.resolve(corpus.path),
+        path,
         layout=corpus.layout,
         require_images=corpus.use_images if recipe.unreadable == "refuse" else None,
         store=store,
@@ -103,7 +111,7 @@ def read_studies(
         check_sources(getattr(corpus, key) or (), dataset.unique("source"), key, corpus.name)
     rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     rules, columns = cleaning_rules(recipe, schema), study_columns(len(schema.findings))
-    studies = _clean_all(rows, splits, *_targets(corpus, recipe, dataset, splits, schema), corpus, rules, schema)
+    studies = _clean_all(rows, splits, *_targets(corpus, recipe, dataset, splits, schema), corpus, recipe, rules)
     write_rows(cleaned, columns, map(study_to_row, studies))
     accept = partial(_usable, text=recipe.text, concepts=rules.concepts, schema=schema)
     write_rows(usable, columns, map(study_to_row, _accept_all(Rows(cleaned), accept)))
@@ -173,11 +181,12 @@ def _targets(
 
 
 class _Reports(Sequence[Report]):
-    """The training reports of a file of studies, read one at a time."""
+    """The training reports of a file of studies without a prior study, read one at a time."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
-        self._places = np.flatnonzero(np.asarray(rows.column("split").to_numpy()) == "train")
+        split, prior_views = (np.asarray(rows.column(name).to_numpy()) for name in ("split", "prior_views"))
+        self._places = np.flatnonzero((split == "train") & (prior_views == 0))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -198,13 +207,13 @@ def _clean_all(
     labels: NDArray[np.float32],
     targets: NDArray[np.float32],
     corpus: CorpusRecipe,
+    recipe: Recipe,
     rules: CleaningRules,
-    schema: FindingSchema,
 ) -> Iterator[CorpusStudy]:
     for row, split, label, target in zip(rows, splits, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            study = replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
-            yield _label_text(study, row, rules, schema) if corpus.label_texts else study
+            study = replace(_clean(row, corpus, recipe, rules), split=str(split), labels=label, targets=target)
+            yield _label_text(study, row, rules, rules.schema) if corpus.label_texts else study
 
 
 def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
@@ -216,14 +225,23 @@ def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules
     return replace(study, labels=labels, targets=labels)
 
 
-def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
-    boxes = (FindingBox(**box) for box in row["finding_boxes"])
+def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, recipe: Recipe, rules: CleaningRules) -> CorpusStudy:
+    """Return a cleaned study. Its report keeps comparisons only if the model gets the images of the prior study."""
+    schema, with_prior = rules.schema, reads_priors(corpus, recipe)
+    indices, prior_views = choose_images(row, with_prior=with_prior)
+    own = frozenset(indices[: len(indices) - prior_views])
+    boxes = boxes_of_kept_images(
+        (FindingBox(**box) for box in row["finding_boxes"]), [index in own for index in range(len(row["images"]))]
+    )
+    offsets = image_offsets(row, indices, prior_views)
+    if prior_views:
+        rules = replace(rules, drop_priors=False)
     return CorpusStudy(
         study_id=row["study_id"],
         patient_id=row["patient_id"] or row["study_id"],
         split=row["split"],
-        images=tuple(map(Path, row["images"])) if corpus.use_images else (),
-        views=tuple(map(ViewPosition, row["view_positions"])),
+        images=tuple(Path(row["images"][index]) for index in indices) if corpus.use_images else (),
+        views=tuple(ViewPosition(row["view_positions"][index]) for index in indices),
         indication=row["indication"],
         sections=clean_report(row, rules) if corpus.use_texts else (),
         labels=unknown_labels(schema),
@@ -235,7 +253,11 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, s
         loss_weight=corpus.loss_weight,
         normalization=() if corpus.mean is None or corpus.std is None else (corpus.mean, corpus.std),
         attributes=tuple(row[name] for name in ATTRIBUTES),
-        offsets=tuple(offset or ViewOffset() for offset in offsets_of_row(row)) if corpus.use_images else (),
+        offsets=offsets if corpus.use_images else (),
+        prior_views=prior_views,
+        comparison=name_prior(row, offsets, prior_views, recipe.model.scope),
+        prior_report=describing_text(row["prior_report"]) if prior_views else "",
+        **{name: row[name] for name in ORDER_COLUMNS},
     )
 
 

@@ -50,7 +50,7 @@ def _count_images(group: ExampleStore) -> Counter[ViewPosition]:
 
 def _count_prompts(group: ExampleStore, dropout: float) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for views, studies in group.view_counts().items():
+    for views, studies in group.view_counts(with_prior=False).items():
         *with_views, without_views = prompt_views(views, has_images=bool(group.views.any()))
         for positions in with_views if dropout < 1 else ():
             counts[describe_views(positions)] += studies

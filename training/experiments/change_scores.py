@@ -111,6 +111,20 @@ def call_by_probabilities(probabilities: Floats, frequencies: Floats) -> Calls:
     return calls
 
 
+def cases_by_present(present: Floats, frequencies: Floats) -> Floats:
+    """Return the probabilities [P,F,4] of the cases if only the present study is known.
+
+    Args:
+        present: [P,F] probabilities of the findings in the present study.
+        frequencies: [F,4] of the cases in the training pairs, which say how often a finding was present before.
+    """
+    parts = []
+    for probability, cases in ((present, frequencies[:, :2]), (1 - present, frequencies[:, 2:])):
+        shares = cases / cases.sum(-1, keepdims=True).clip(1e-9)  # [F,2]
+        parts.append(probability[..., None] * shares)
+    return np.concatenate(parts, axis=-1)
+
+
 def difference_scores(prior: Floats, present: Floats) -> Floats:
     """Return scores [P,F,3] of new, unchanged and resolved from the probabilities [P,F] of the two studies alone.
 

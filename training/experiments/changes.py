@@ -9,6 +9,7 @@ degrees, so "improved" and "worsened" cannot be judged. The joint probability of
 patients, who choose nothing. `--test` judges it on the pairs of test patients as well. It is compared with
 
 - majority: the most frequent case, which is "absent";
+- present: the present study alone, and how often the finding was there before in the training pairs;
 - states: the difference of the states that each study alone gets (`ReportModel.decide`);
 - probabilities: the difference of the two calibrated probabilities, without a fit.
 
@@ -50,6 +51,7 @@ from .change_scores import (
     JudgedPairs,
     call_by_probabilities,
     call_by_states,
+    cases_by_present,
     difference_scores,
     estimate,
 )
@@ -89,17 +91,19 @@ def _judge(
     states, states_before = (_decide(checkpoint, one) for one in (pairs.present, pairs.prior))
     by_states = call_by_states(states_before[:, columns] == _PRESENT, states[:, columns] == _PRESENT)
     frequencies = training.sum(0) / training.any(-1).sum(0)[:, None]  # [F,4]
-    accuracies = [judged.balanced_accuracy(one) for one in (by_states, call_by_probabilities(joint, frequencies))]
+    by_present = call_by_probabilities(cases_by_present(pairs.present[:, columns], frequencies), frequencies)
+    calls = (by_present, by_states, call_by_probabilities(joint, frequencies))
+    accuracies = [judged.balanced_accuracy(one) for one in calls]
     areas = [judged.auroc(joint[..., case], case) for case in range(3)]
     yield (
         f"{split}: {len(joint)} pairs of {judged.patients} patients. Balanced accuracy of the four cases (majority: "
         "0.250) and AUROC of a case against the three others; 95% intervals over patients."
     )
     yield ""
-    heads = ["finding", *CASES, "states", "joint", "joint - states", *(f"AUROC {case}" for case in CASES[:3])]
+    heads = ["finding", *CASES, "present", "states", "joint", "joint - states", *(f"AUROC {one}" for one in CASES[:3])]
     yield f"| {' | '.join(heads)} |"
     yield "|---" * len(heads) + "|"
-    scores = [*accuracies, accuracies[1] - accuracies[0], *areas]
+    scores = [*accuracies, accuracies[2] - accuracies[1], *areas]
     for column, name in enumerate(names):
         counts = judged.cells[:, column].sum(0)
         enough = column in judged.frequent
@@ -122,16 +126,21 @@ def _ranking(
     config: ChangeConfig,
 ) -> Iterator[str]:
     """Yield how the joint probability compares with the probabilities of the studies alone."""
-    alone = difference_scores(pairs.prior[:, columns], pairs.present[:, columns])
-    parts = []
-    for case in range(3):
-        found, baseline = judged.auroc(joint[..., case], case), judged.auroc(alone[..., case], case)
-        means = [judged.mean(one) for one in (baseline, found - baseline)]
-        parts.append(f"{CASES[case]} {estimate(means[0])}, joint {estimate(means[1])} above")
-    yield f"Mean AUROC of the difference of the probabilities: {'; '.join(parts)}."
+    prior, present = pairs.prior[:, columns], pairs.present[:, columns]
+    for name, alone in (
+        ("the difference of the probabilities", difference_scores(prior, present)),
+        ("the probability in the present study", np.stack([present] * 3, axis=-1)),
+    ):
+        parts = []
+        for case in range(3):
+            found, baseline = judged.auroc(joint[..., case], case), judged.auroc(alone[..., case], case)
+            means = [judged.mean(one) for one in (baseline, found - baseline)]
+            parts.append(f"{CASES[case]} {estimate(means[0])}, joint {estimate(means[1])} above")
+        yield f"Mean AUROC of {name}: {'; '.join(parts)}."
     independent = _all_cases(predict_changes(pairs, _independent(config))[:, columns])
     nats = {
         "frequencies of the training pairs": _nats(np.broadcast_to(frequencies, joint.shape), judged),
+        "present study alone": _nats(cases_by_present(present, frequencies), judged),
         "independent studies": _nats(independent, judged),
         "joint": _nats(joint, judged),
     }

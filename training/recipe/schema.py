@@ -164,7 +164,7 @@ class StageRecipe(FrozenModel):
     attribute_dropout: float = Field(default=0.1, ge=0, le=1)
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
-    """Probability that a prompt has no indication."""
+    """Probability that a prompt has no indication, study description and admitting diagnoses."""
     view_dropout: float = Field(default=0.15, ge=0, le=1)
     """Probability that the views of a study are unknown to the model and missing in its prompt, as those of a PNG are;
     otherwise the model gets the views of the corpus."""

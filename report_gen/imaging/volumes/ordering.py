@@ -58,7 +58,7 @@ def stack_without_places(images: Sequence[Image], series: Series, *, part: str =
         images=tuple(ordered),
         positions=np.full(len(ordered), math.nan),
         times=_times(ordered),
-        notices=(notice,) if notice else (),
+        notices=(notice, *((_ONE_SLICE,) if len(ordered) == 1 else ())) if notice else (),
     )
 
 
@@ -92,7 +92,7 @@ def _stack(
     )
 
 
-_ONE_SLICE = "there is one slice only, so there is no volume"
+_ONE_SLICE = "one slice was given; findings elsewhere in the series cannot be seen"
 
 
 def _spacing_notices(spacing: SliceSpacing, images: Sequence[Image], series: Series) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _spacing_notices(spacing: SliceSpacing, images: Sequence[Image], series: Ser
 def _cine_notice(images: Sequence[Image]) -> str:
     times = Counter(_time_order(image)[:-1] for image in images)
     order = "in time" if len(times) == len(images) else "by instance number, because no time distinguishes them"
-    return f"all {len(images)} images show one place, so there is no volume; they are ordered {order}"
+    return f"all {len(images)} images show one place, so findings elsewhere cannot be seen; they are ordered {order}"
 
 
 def _time_order(image: Image) -> tuple[object, ...]:

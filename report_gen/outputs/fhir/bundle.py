@@ -14,7 +14,7 @@ from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.fhir import origin, terms
 from report_gen.outputs.fhir.checking import DRAFT_STATUSES, check_bundle
 from report_gen.outputs.fhir.context import FhirContext, derive_url
-from report_gen.outputs.fhir.observations import observations
+from report_gen.outputs.fhir.observations import asserted, observations
 from report_gen.outputs.fhir.report import diagnostic_report
 from report_gen.outputs.fhir.terms import Json
 from report_gen.outputs.identity import derive_report_id, identifying_content
@@ -75,7 +75,7 @@ def _entries(context: FhirContext) -> Iterator[tuple[str, Json]]:
     yield context.url("Device"), origin.device(context)
     for name, document in origin.documents(context):
         yield context.url("DocumentReference", name), document
-    yield context.url("Provenance", str(context.version)), origin.provenance(context, [report_url, *urls])
+    yield context.url("Provenance", str(context.version)), origin.provenance(context, [report_url, *asserted(results)])
 
 
 def _context(draft: DraftDocument) -> FhirContext:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.codes import SECTIONS, SIDES, STATES, finding_code
 from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept, confidence
-from report_gen.records import Attribute, Finding, FindingState, Section, Side, Zone, strip_controls
+from report_gen.records import (
+    GIVEN_SECTIONS,
+    Attribute,
+    Finding,
+    FindingState,
+    Section,
+    Side,
+    Zone,
+    strip_controls,
+)
 
 _IMAGING: Json = {
     "coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}],
@@ -20,18 +29,29 @@ def observations(context: FhirContext) -> Iterator[tuple[str, Json]]:
     """Yield the URL and the resource of each Observation: sections, findings, attributes, in the order of the draft."""
     report = context.draft.report
     for number, section in enumerate(report.sections, start=1):
-        yield _observation(context, terms.SECTION, str(number), _section(section))
+        is_given = section.name in GIVEN_SECTIONS
+        yield _observation(context, terms.SECTION, str(number), _section(section), is_given=is_given)
     for finding in report.findings:
         yield _observation(context, terms.FINDING, finding.name, _finding(finding))
     for attribute in report.attributes:
         yield _observation(context, terms.ATTRIBUTE, attribute.name, _attribute(attribute))
 
 
-def _observation(context: FhirContext, category: str, name: str, content: Json) -> tuple[str, Json]:
-    """Return the URL and the resource of an Observation with this content."""
+def asserted(results: Sequence[tuple[str, Json]]) -> list[str]:
+    """Return the URLs of the Observations that the model asserted: those that name it as the device."""
+    return [url for url, resource in results if "device" in resource]
+
+
+def _observation(
+    context: FhirContext, category: str, name: str, content: Json, *, is_given: bool = False
+) -> tuple[str, Json]:
+    """Return the URL and the resource of an Observation with this content.
+
+    What the user or the header states (`is_given`) is neither asserted by the model nor derived from the images.
+    """
     resource: Json = {
         "resourceType": "Observation",
-        "meta": context.ai_meta(),
+        "meta": {"versionId": str(context.version)} if is_given else context.ai_meta(),
         **({"extension": content.pop("extension")} if "extension" in content else {}),
         "identifier": [context.identifier(category, name)],
         "status": "preliminary",
@@ -41,9 +61,10 @@ def _observation(context: FhirContext, category: str, name: str, content: Json) 
         **context.effective(),
         "issued": context.created,
         **content,
-        "derivedFrom": [context.reference("ImagingStudy")],
-        "device": context.reference("Device"),  # `performer` cannot be a Device in R4B
     }
+    if not is_given:
+        resource["derivedFrom"] = [context.reference("ImagingStudy")]
+        resource["device"] = context.reference("Device")  # `performer` cannot be a Device in R4B
     if not resource.get("component", True):
         del resource["component"]  # FHIR has no empty lists
     return context.url(category, name), resource
@@ -71,11 +92,22 @@ def _finding(finding: Finding) -> Json:
         "code": concept(strip_controls(finding.name), finding_code(finding.name)),
         **state,
         "component": [
+            *_threshold(terms.PRESENT_FROM, finding.present_threshold),
+            *_threshold(terms.UNCERTAIN_FROM, finding.uncertain_threshold),
+            *_flag(terms.MEANS_NORMAL, finding.means_normal),
             *_location(finding),
             *_flag(STATE_SET, finding.overridden),
             *_flag(LOCATION_SET, finding.location_overridden),
         ],
     }
+
+
+def _threshold(text: str, threshold: float | None) -> list[Json]:
+    """Return a component with a probability from which a finding has a state, or none without a threshold."""
+    if threshold is None:
+        return []
+    unit = {"system": "http://unitsofmeasure.org", "code": "1"}
+    return [{"code": concept(text), "valueQuantity": {"value": round(threshold, 4), **unit}}]
 
 
 def _location(finding: Finding) -> Iterator[Json]:

@@ -61,8 +61,17 @@ def imaging_study(context: FhirContext) -> Json:
         "subject": context.reference("Patient"),
         **({"started": day.isoformat()} if day else {}),
         **({"description": description} if description else {}),
+        **_reason(context),
         **({"series": [_series(context, *pair) for pair in by_series.items()]} if by_series else {}),
     }
+
+
+def _reason(context: FhirContext) -> Json:
+    """Return why the study was made, as far as the user stated it."""
+    text = strip_controls(context.draft.report.indication)
+    if not text:
+        return {}
+    return {"reason": [{"concept": {"text": text}}]} if context.is_r5 else {"reasonCode": [{"text": text}]}
 
 
 def device(context: FhirContext) -> Json:

@@ -52,6 +52,8 @@ UNKNOWN: Json = {
 SECTION, FINDING, ATTRIBUTE = "report section", "finding", "image attribute"
 """Text of the category of an Observation: what the Observation is about."""
 SENTENCE = "sentence"
+PRESENT_FROM, UNCERTAIN_FROM = "threshold of present", "threshold of uncertain"
+MEANS_NORMAL = "means a normal study"
 SIDE, ZONES = "side", {zone: f"{zone.value} zone" for zone in Zone}
 PREDICTED, FROM_HEADER, VALUE_SET = "predicted from the image", "value of the DICOM header", "value set by the user"
 """Text of the code of a component of an Observation."""

@@ -458,8 +458,8 @@ def test_slices_of_one_place_are_no_volume() -> None:
     assert _numbers(stack) == [1, 2, 3]
     assert stack.spacing is None
     assert stack.notices == (
-        "all 3 images show one place, so there is no volume; they are ordered by instance number, because no time "
-        "distinguishes them",
+        "all 3 images show one place, so findings elsewhere cannot be seen; they are ordered by instance number, "
+        "because no time distinguishes them",
     )
 
 
@@ -470,12 +470,14 @@ def test_frames_of_one_place_are_ordered_in_time_and_split_by_kind() -> None:
     images = [image(1, "M", 40), image(2, "P", 40), image(3, "M", 0), image(4, "P", 0)]
     stacks = _stacks(images, modality="MR")
     assert [(stack.part, _numbers(stack)) for stack in stacks] == [("M", [3, 1]), ("P", [4, 2])]
-    assert stacks[0].notices == ("all 2 images show one place, so there is no volume; they are ordered in time",)
+    assert stacks[0].notices == (
+        "all 2 images show one place, so findings elsewhere cannot be seen; they are ordered in time",
+    )
 
 
 def test_one_slice_is_no_volume() -> None:
     (stack,) = _stacks(slices_at([7], thickness=5.0))
-    assert stack.notices == ("there is one slice only, so there is no volume",)
+    assert stack.notices == ("one slice was given; findings elsewhere in the series cannot be seen",)
     assert (stack.spacing, stack.plane) == (None, "axial")
     assert stack.affine is not None
     np.testing.assert_array_equal(stack.affine[:3, 2], [0, 0, 5])

@@ -287,7 +287,7 @@ def test_a_spacing_that_is_no_length_is_an_error(spacing: float) -> None:
 @pytest.mark.parametrize(
     ("images", "why"),
     [
-        (slices_at([3]), "there is one slice only"),
+        (slices_at([3]), "one slice was given"),
         ([slice_image(n, (0, 0, 3)) for n in range(3)], "all 3 images show one place"),
         ([slice_image(n, None) for n in range(3)], "no image has a usable position"),
         ([slice_image(n, None, path=Path("a.dcm"), frame=n) for n in range(3)], "its images have no position"),

@@ -14,6 +14,7 @@ from report_gen_training.experiments.change_scores import (
     JudgedPairs,
     call_by_probabilities,
     call_by_states,
+    cases_by_present,
     difference_scores,
     estimate,
 )
@@ -37,6 +38,12 @@ def drawn(pairs: int = 300) -> tuple[JudgedPairs, np.ndarray, np.ndarray]:
     patients = np.repeat([f"p{number}" for number in range(pairs // 3)], 3)
     judged = JudgedPairs(np.eye(4, dtype=bool)[case], patients, draws=200, seed=0)
     return judged, case, probabilities / probabilities.sum(-1, keepdims=True)
+
+
+def test_the_present_study_alone_divides_its_probability_by_the_frequencies_of_the_cases() -> None:
+    frequencies = np.array([[0.1, 0.3, 0.2, 0.4], [0.0, 0.0, 0.0, 1.0]])
+    found = cases_by_present(np.array([[0.8, 0.5]]), frequencies)
+    np.testing.assert_allclose(found, [[[0.2, 0.6, 0.2 / 3, 0.4 / 3], [0, 0, 0, 0.5]]])
 
 
 def test_balanced_accuracy_is_the_mean_share_of_each_case_that_is_called_so() -> None:

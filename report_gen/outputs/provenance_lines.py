@@ -1,0 +1,77 @@
+"""Write the provenance of a draft for readers. JSON has all settings; the page leaves out what only programs need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from report_gen.outputs.draft_terms import PROGRAM
+from report_gen.records import PriorComparison, Report
+
+_MOST_INPUTS = 8
+"""Input files that are listed."""
+
+_Settings = Mapping[str, str | int | float | bool]
+
+
+def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the labels and values that say what a draft was made from."""
+    provenance = report.provenance
+    yield "Model", provenance.model_name
+    yield "Weights, SHA-256", provenance.weights_sha256
+    yield "Program", f"{PROGRAM} {provenance.program_version}"
+    yield "Drafted", provenance.created.replace("T", " ").replace("+00:00", " UTC")
+    if provenance.study_instance_uid:
+        yield "Study Instance UID", provenance.study_instance_uid
+    for number, file in enumerate(provenance.inputs[:_MOST_INPUTS], 1):
+        uid = f", SOP Instance UID {file.sop_instance_uid}" if file.sop_instance_uid else ""
+        yield f"Image {number}", f"SHA-256 {file.sha256}{uid}"
+    if len(provenance.inputs) > _MOST_INPUTS:
+        yield "Further images", str(len(provenance.inputs) - _MOST_INPUTS)
+    if decoding := describe_decoding(provenance.decoding):
+        yield "Decoding", decoding
+    if provenance.preprocessing:
+        steps = ", ".join(str(step.get("name", "")).replace("_", " ") for step in provenance.preprocessing)
+        yield "Preprocessing", steps
+    if provenance.comparison is not None:
+        yield "Prior study", describe_comparison(provenance.comparison)
+    for attribute in report.attributes:
+        origin = "predicted from the image"
+        if attribute.overridden or attribute.from_header:
+            origin = "set by the reader" if attribute.overridden else "from the DICOM header"
+        yield attribute.name.replace("_", " ").capitalize(), f"{attribute.value or 'unknown'} ({origin})"
+
+
+def describe_decoding(settings: _Settings) -> str:
+    """Return the settings of the text generation in words; empty if none of them matters to a reader.
+
+    An example is "Beam search with 4 beams, up to 120 tokens; unsupported sentences removed". Device, data type,
+    threads and unknown settings are left out.
+    """
+    methods = {"greedy": "greedy search", "sample": "sampling", "beam": "beam search"}
+    method = methods.get(str(settings.get("method")), "")
+    if method and "beams" in settings:
+        method += f" with {settings['beams']} beams"
+    length = f"up to {settings['max_tokens']} tokens" if "max_tokens" in settings else ""
+    parts = [", ".join(filter(None, (method, length)))]
+    candidates = settings.get("candidates", 1)
+    if isinstance(candidates, int) and candidates > 1:
+        parts.append(f"the most consistent of {candidates} candidate texts kept")
+    if "seed" in settings:
+        names = [name for name in ("temperature", "top_p", "seed") if name in settings]
+        values = ", ".join(f"{name.replace('_', '-')} {settings[name]}" for name in names)
+        parts.append(f"sampled with {values}")
+    if settings.get("remove_unsupported") is True:
+        parts.append("unsupported sentences removed")
+    if settings.get("prompt_shortened") is True:
+        parts.append("prompt shortened")
+    text = "; ".join(filter(None, parts))
+    return text[:1].upper() + text[1:]
+
+
+def describe_comparison(comparison: PriorComparison) -> str:
+    """Return how a draft was compared with an earlier study, such as "1 image, 12 days earlier; Pneumonia: new"."""
+    count, days = len(comparison.inputs), comparison.days_earlier
+    when = "date unknown" if days is None else f"{days} day{'' if days == 1 else 's'} earlier"
+    report = " and its report" if comparison.with_report else ""
+    changes = ", ".join(f"{name}: {change}" for name, change in comparison.changes.items()) or "no change stated"
+    return f"{count} image{'' if count == 1 else 's'}{report}, {when}; {changes} (from the {comparison.method})"
