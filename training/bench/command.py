@@ -57,7 +57,7 @@ def bench(
     from report_gen.errors import UsageError
     from report_gen.files import write_atomically
     from report_gen.imaging import read_study
-    from report_gen.terminal import print_table, print_text
+    from report_gen.terminal import print_table, print_text, track
 
     from .generation import draw_studies, generation_cases
     from .machine import describe_machine
@@ -74,8 +74,9 @@ def bench(
     with tempfile.TemporaryDirectory() as temporary:
         found = [read_study(path) for path in studies or ()] or draw_studies(Path(temporary), _STUDIES)
         if work != "startup":
-            cases = generation_cases(checkpoint, found, against=against is not None, sizes=sizes)
-            timings = [time_case(case, rounds=rounds, clock=clock) for case in cases]
+            cases = list(generation_cases(checkpoint, found, against=against is not None, sizes=sizes))
+            shown = track(cases, total=len(cases), description="Measuring")
+            timings = [time_case(case, rounds=rounds, clock=clock) for case in shown]
             print_table(timing_table(timings, other=against))
         if work != "generation":
             starts = _measure_starts(checkpoint, found[0], Path(temporary), rounds)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
 from report_gen.config import ModelConfig
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
 from report_gen.errors import StudyError
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_tokens
 from report_gen.imaging import read_study
@@ -22,8 +21,6 @@ from report_gen.records import Study
 
 from .pairs import Case
 
-_GREEDY = replace(DEFAULT_DECODING, method="greedy", candidates=1)
-_BEAM = replace(DEFAULT_DECODING, candidates=1)
 _VOCABULARY = 10_000
 _SIZES: dict[str, dict[str, Any]] = {
     "GPT-2, 24 million": {"model_type": "gpt2", "n_embd": 512, "n_layer": 6, "n_head": 8, "n_positions": 512},
@@ -45,6 +42,20 @@ _PREFIXES = (60, 260)
 _PROMPT_ID = 100
 
 
+Item = TypeVar("Item")
+
+
+class Conditioned(NamedTuple):
+    """What generation gets for B studies."""
+
+    visual_tokens: torch.Tensor
+    """[B,K,D_txt]."""
+    visual_mask: torch.Tensor
+    """[B,K] bool."""
+    prompt_ids: Sequence[Sequence[int]]
+    """Token ids of B prompts, without the begin token."""
+
+
 def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool, sizes: bool) -> Iterator[Case]:
     """Yield the cases of a checkpoint, and those of larger decoders with random weights.
 
@@ -54,20 +65,45 @@ def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool
         against: Whether transformers does the same work.
         sizes: Whether larger decoders are measured too.
     """
-    ours, theirs = load_checkpoint(checkpoint), unknown_to_report_gen(load_checkpoint(checkpoint)) if against else None
-    works = (("default draft", DEFAULT_DECODING, (1, 8)), ("greedy", _GREEDY, (1, 8, 32)), ("beam", _BEAM, (1, 8)))
-    for name, decoding, batches in works:
-        for batch in batches:
-            chosen = [studies[index % len(studies)] for index in range(batch)]
+    ours = load_checkpoint(checkpoint)
+    theirs = unknown_to_report_gen(load_checkpoint(checkpoint)) if against else None
+    for batch in (1, 8):
+        chosen = _repeated(studies, batch)
+        yield Case(
+            name=f"default draft, batch {batch}",
+            units=batch,
+            unit="study",
+            ours=_drafts(Drafter(ours), chosen),
+            theirs=None if theirs is None else _drafts(Drafter(theirs), chosen),
+        )
+    for name, decoding in (("greedy", Decoding()), ("beam", Decoding(method="beam"))):
+        for batch in (1, 8, 32):
+            texts = condition(ours, _repeated(studies, batch))
             yield Case(
                 name=f"{name}, batch {batch}",
                 units=batch,
-                unit="study",
-                ours=_drafts(Drafter(ours), chosen, decoding),
-                theirs=None if theirs is None else _drafts(Drafter(theirs), chosen, decoding),
+                unit="text",
+                ours=_texts(ours.model, texts, decoding),
+                theirs=None if theirs is None else _texts(theirs.model, texts, decoding),
             )
     if sizes:
         yield from _size_cases(against=against)
+
+
+@torch.inference_mode()
+def condition(checkpoint: Checkpoint, studies: Sequence[Study]) -> Conditioned:
+    """Return what generation gets for B studies, with the findings that the model predicts.
+
+    Raises:
+        StudyError: A study cannot be read.
+    """
+    model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
+    loaded = [_require(preprocessor.load(DraftRequest(study), force=True)) for study in studies]
+    visual = model.encode_images(*preprocessor.collate(loaded))
+    tokens, mask = model.visual_tokens(model.decide(model.probabilities(visual.finding_logits)), visual)
+    longest = DEFAULT_DECODING.max_tokens
+    prompts = [_require(preprocessor.prepare(item, max_report_tokens=longest)).prompt.token_ids for item in loaded]
+    return Conditioned(tokens, mask, prompts)
 
 
 def draw_studies(folder: Path, count: int) -> list[Study]:
@@ -87,29 +123,50 @@ def _unknown(model: ReportModel) -> ReportModel:
     return model
 
 
-def _drafts(drafter: Drafter, studies: Sequence[Study], decoding: Decoding) -> Callable[[], list[str]]:
+def _repeated(studies: Sequence[Study], count: int) -> list[Study]:
+    return [studies[index % len(studies)] for index in range(count)]
+
+
+def _require(item: Item | StudyError) -> Item:
+    if isinstance(item, StudyError):
+        raise item
+    return item
+
+
+def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str]]:
+    """Return a function that drafts studies as `report-gen draft` does, from files to sections."""
+
     def draft() -> list[str]:
-        texts = []
-        for report in drafter.draft_all(studies, decoding=decoding, batch_size=len(studies), force=True):
-            if isinstance(report, StudyError):
-                raise report
-            texts.append("\n".join(section.text for section in report.sections))
-        return texts
+        reports = map(_require, drafter.draft_all(studies, batch_size=len(studies), force=True))
+        return ["\n".join(section.text for section in report.sections) for report in reports]
 
     return draft
+
+
+def _texts(model: ReportModel, texts: Conditioned, decoding: Decoding) -> Callable[[], list[tuple[int, ...]]]:
+    """Return a function that generates the token ids of texts."""
+
+    def generate() -> list[tuple[int, ...]]:
+        generated = generate_tokens(model, **texts._asdict(), decoding=decoding)
+        return [text.token_ids for text in generated]
+
+    return generate
 
 
 def _size_cases(*, against: bool) -> Iterator[Case]:
     for name, transformer in _SIZES.items():
         model = _random_model(transformer)
         other = _unknown(copy.deepcopy(model)) if against else None
+        decoding = Decoding(max_tokens=_LENGTH)
         for prefix in _PREFIXES:
+            tokens = torch.randn(1, prefix - 2, model.decoder.width, generator=torch.Generator().manual_seed(0))
+            texts = Conditioned(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), [[_PROMPT_ID]])
             yield Case(
                 name=f"greedy, batch 1, {name}, {prefix} tokens before the report",
                 units=1,
                 unit="text",
-                ours=_tokens(model, prefix),
-                theirs=None if other is None else _tokens(other, prefix),
+                ours=_texts(model, texts, decoding),
+                theirs=None if other is None else _texts(other, texts, decoding),
             )
 
 
@@ -125,20 +182,3 @@ def _random_model(transformer: dict[str, Any]) -> ReportModel:
         "decoder": {"transformer": transformer},
     }
     return ReportModel(ModelConfig.model_validate(config)).eval()
-
-
-def _tokens(model: ReportModel, prefix: int) -> Callable[[], list[tuple[int, ...]]]:
-    """Return a function that generates one text of `_LENGTH` tokens after random visual tokens."""
-    visual_tokens = torch.randn(1, prefix - 2, model.decoder.width, generator=torch.Generator().manual_seed(0))
-
-    def generate() -> list[tuple[int, ...]]:
-        generated = generate_tokens(
-            model,
-            visual_tokens=visual_tokens,
-            visual_mask=torch.ones(visual_tokens.shape[:2], dtype=torch.bool),
-            prompt_ids=[[_PROMPT_ID]],
-            decoding=Decoding(max_tokens=_LENGTH),
-        )
-        return [text.token_ids for text in generated]
-
-    return generate

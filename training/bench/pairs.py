@@ -72,7 +72,7 @@ class Timing:
         return float(found.low), float(found.high)
 
 
-def time_case(case: Case, *, rounds: int, clock: Clock = "wall", on_round: Callable[[], None] | None = None) -> Timing:
+def time_case(case: Case, *, rounds: int, clock: Clock = "wall") -> Timing:
     """Time a case after one round that does not count, which also compares the results of both ways.
 
     The ways alternate within a round, and the first one of a round alternates between rounds: what a way leaves in the
@@ -82,7 +82,6 @@ def time_case(case: Case, *, rounds: int, clock: Clock = "wall", on_round: Calla
         case: The work.
         rounds: Number of measurements of each way, 1 or more.
         clock: `wall` is what a user waits; `cpu` counts the time of this process alone, for a machine with other load.
-        on_round: Called after each round.
     """
     ways = [case.ours] if case.theirs is None else [case.ours, case.theirs]
     results = [way() for way in ways]
@@ -93,8 +92,6 @@ def time_case(case: Case, *, rounds: int, clock: Clock = "wall", on_round: Calla
             began = _CLOCKS[clock]()
             ways[way]()
             seconds[way].append((_CLOCKS[clock]() - began) / case.units)
-        if on_round is not None:
-            on_round()
     return Timing(
         case=case.name,
         unit=case.unit,

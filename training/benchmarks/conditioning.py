@@ -15,25 +15,23 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
+from report_gen.drafting import Drafter
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.model import Checkpoint, load_checkpoint, read_config
-from report_gen.phantom import draw_chest, write_png
 from report_gen.records import Study
 from report_gen.terminal import run_app
 
-_BATCH = 8
+from ..bench.generation import condition, draw_studies
 
-Item = TypeVar("Item")
+_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     decoding = Decoding(max_tokens=options.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
-        found = [read_study(path) for path in options.studies or _draw_phantoms(Path(folder))]
+        found = [read_study(path) for path in options.studies or ()] or draw_studies(Path(folder), _BATCH)
         studies = [found[index % len(found)] for index in range(_BATCH)]
         costs = measure(checkpoints, studies, decoding, rounds=options.rounds)
     Console().print(_table(costs))
@@ -113,15 +111,10 @@ def _time(drafter: Drafter, studies: Sequence[Study], decoding: Decoding) -> flo
 def _count(
     name: str, checkpoint: Checkpoint, studies: Sequence[Study], decoding: Decoding, alone: float, batched: float
 ) -> Costs:
-    model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
-    loaded = [_require(preprocessor.load(DraftRequest(study))) for study in studies]
-    visual = model.encode_images(*preprocessor.collate(loaded))
-    tokens, mask = model.visual_tokens(model.decide(model.probabilities(visual.finding_logits)), visual)
-    prompts = [
-        _require(preprocessor.prepare(item, max_report_tokens=decoding.max_tokens)).prompt.token_ids for item in loaded
-    ]
-    written = generate_tokens(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=decoding)
-    images, prompt = float(mask.sum(1).double().mean()), _mean_length(prompts) + 1
+    model = checkpoint.model
+    texts = condition(checkpoint, studies)
+    written = generate_tokens(model, **texts._asdict(), decoding=decoding)
+    images, prompt = float(texts.visual_mask.sum(1).double().mean()), _mean_length(texts.prompt_ids) + 1
     return Costs(
         checkpoint=name,
         conditioning=model.config.conditioning,
@@ -136,16 +129,6 @@ def _count(
 
 def _mean_length(rows: Sequence[Sequence[int]]) -> float:
     return sum(map(len, rows)) / len(rows)
-
-
-def _require(item: Item | StudyError) -> Item:
-    if isinstance(item, StudyError):
-        raise item
-    return item
-
-
-def _draw_phantoms(folder: Path) -> list[Path]:
-    return [write_png(folder / f"{seed}.png", draw_chest(seed=seed)) for seed in range(_BATCH)]
 
 
 def _table(costs: Sequence[Costs]) -> Table:
