@@ -57,6 +57,7 @@ def bench(
     from report_gen.errors import UsageError
     from report_gen.files import write_atomically
     from report_gen.imaging import read_study
+    from report_gen.model import find_checkpoint
     from report_gen.terminal import print_table, print_text, track
 
     from .generation import draw_studies, generation_cases
@@ -67,12 +68,14 @@ def bench(
 
     if plot is not None and work == "startup":
         raise UsageError("--plot draws the times of generation; leave it out")
+    find_checkpoint(checkpoint)  # its error comes before any work
+    given = [read_study(path) for path in studies or ()]
     if threads is not None:
         torch.set_num_threads(threads)
     timings: list[Timing] = []
     starts: list[Start] = []
     with tempfile.TemporaryDirectory() as temporary:
-        found = [read_study(path) for path in studies or ()] or draw_studies(Path(temporary), _STUDIES)
+        found = given or draw_studies(Path(temporary), _STUDIES)
         if work != "startup":
             cases = list(generation_cases(checkpoint, found, against=against is not None, sizes=sizes))
             shown = track(cases, total=len(cases), description="Measuring")
