@@ -338,17 +338,16 @@ def test_a_draft_that_cannot_be_printed_costs_only_itself(
     ]
 
 
-def test_a_drawing_that_cannot_be_written_is_reported_beside_the_other_errors(
+def test_a_drawing_that_cannot_be_written_is_refused_before_a_draft(
     draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
 ) -> None:
-    path = write_png(studies / "study-refused" / "chest.png", noise_image(7))
+    path = write_png(studies / "study-0" / "chest.png", noise_image(7))
     (tmp_path / "where.png").mkdir()
-    command = ("--format", "page", "--attention", tmp_path / "where.png")
-    answer = draft(path.parent, "-o", tmp_path / "out", *command)
+    answer = draft(path.parent, "-o", tmp_path / "out", "--format", "page", "--attention", tmp_path / "where.png")
     assert answer.code == 5
-    assert "chest.png: the header has no UID\n" in answer.err
-    assert f"{tmp_path / 'where.png'}: cannot be written" in answer.err
-    assert answer.err.endswith(f"notice: nothing was written to {tmp_path / 'out'}; studies refused: 1\n")
+    assert f"{tmp_path / 'where.png'}: cannot be written, because it is a folder" in answer.err
+    assert not documents
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ def test_a_notice_of_several_stacks_is_one_line(report_gen: Command, tmp_path: P
     answer = report_gen("series", tmp_path / "ct", "-o", tmp_path / "sheet.png")
     assert answer.code == 0
     notices = [line for line in answer.out.splitlines() if line.startswith("notice: ")]
-    assert notices == ["notice: stack 1 and 2 other stacks: there is one slice only, so there is no volume"]
+    assert notices == [
+        "notice: stack 1 and 2 other stacks: one slice was given; findings elsewhere in the series cannot be seen"
+    ]
     assert [line for line in answer.err.splitlines() if line.startswith("report-gen: ")] == [
         "report-gen: notice: stack 1 and 2 other stacks: the header names no body part, so the CT windows are lung, "
         "soft tissue and bone"

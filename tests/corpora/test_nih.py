@@ -153,7 +153,7 @@ def test_the_nih_labels_distinguish_mass_and_nodule(tmp_path: Path) -> None:
 def test_other_layouts_have_no_labels_of_nih(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text('{"id": "1", "findings": "Mass."}')
     assert read_nih_labels(tmp_path) is None
-    with pytest.raises(CorpusError, match="no known corpus layout"):
+    with pytest.raises(CorpusError, match="no such file or folder"):
         read_nih_labels(tmp_path / "manifest.jsonl" / "none")
 
 

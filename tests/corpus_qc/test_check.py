@@ -32,7 +32,8 @@ def corpus(*rows: dict[str, Any]) -> Dataset:
     """Return a corpus of rows; columns that are not given have empty values."""
     unlabeled = [None] * len(FINDINGS)
     empty = {
-        **dict.fromkeys(("patient_id", "indication", "comparison", "findings", "impression"), ""),
+        **dict.fromkeys(("patient_id", "prior_report", "study_description", "admitting_diagnoses"), ""),
+        **dict.fromkeys(("indication", "comparison", "findings", "impression"), ""),
         **{name: [] for name in IMAGE_COLUMNS},
         "labels": unlabeled,
         "soft_labels": unlabeled,

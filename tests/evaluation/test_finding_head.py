@@ -13,6 +13,7 @@ import PIL.Image
 import pytest
 from rich.console import Console
 
+from report_gen.drafting import DraftRequest
 from report_gen.evaluation import (
     Evaluation,
     can_score_finding_head,
@@ -24,7 +25,7 @@ from report_gen.evaluation import (
 from report_gen.generation import Decoding
 from report_gen.labeling import chest_xray
 from report_gen.metrics import ScoreMethod
-from report_gen.records import ATTRIBUTES, Finding, FindingState, Report, Study, parse_report
+from report_gen.records import ATTRIBUTES, Finding, FindingState, Report, parse_report
 from tests.builders import corner_image, write_png
 
 FINDINGS = chest_xray().findings
@@ -38,10 +39,10 @@ class Oracle:
     reported = frozenset({"Edema", "Pneumonia"})
 
     def draft_all(
-        self, studies: Sequence[Study], *, decoding: Decoding, blank: bool = False, **_: Any
+        self, studies: Sequence[DraftRequest], *, decoding: Decoding, blank: bool = False, **_: Any
     ) -> Iterator[Report]:
-        for study in studies:
-            number = int(study.images[0].path.stem)
+        for request in studies:
+            number = int(request.study.images[0].path.stem)
             edema = 0.3 + number * 1e-9 if blank else 0.9 if number < POSITIVE else 0.1
             yield report({"Edema": edema, "Pneumonia": 0.5})
 
@@ -63,7 +64,7 @@ def rows(folder: Path, labels: dict[str, Any]) -> list[dict[str, Any]]:
             "view_positions": ["PA"],
             "findings": "",
             "finding_boxes": [],
-            "indication": "",
+            **dict.fromkeys(("prior_report", "study_description", "admitting_diagnoses", "indication"), ""),
             **dict.fromkeys(ATTRIBUTES, ""),
             "labels": [labels[name](number) if name in labels else None for name in FINDINGS],
         }

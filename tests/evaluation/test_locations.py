@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from report_gen.config import ModelConfig
 from report_gen.corpora import read_corpus
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, DraftRequest
 from report_gen.evaluation import Evaluation, evaluate, select_studies, training_boxes, write_evaluation
 from report_gen.generation import Decoding
 from report_gen.labeling import chest_xray
@@ -177,13 +177,13 @@ class Localizer:
 
     def draft_all(
         self,
-        studies: Sequence[Study],
+        studies: Sequence[DraftRequest],
         *,
         on_attention: Callable[[Study, FindingAttention], None],
         blank: bool = False,
         **_: Any,
     ) -> Iterator[Report]:
-        for study in studies:
+        for study in (request.study for request in studies):
             if study.name == "silent":
                 yield report(self.location)
                 continue

@@ -160,6 +160,7 @@ def test_a_damaged_vocabulary_is_refused_or_harmless(copied: Callable[[str], Pat
         ('{"schema_version": 0}', "'schema_version' is 0, not a number from 1"),
         ('{"schema_version": 6}', "has no 'name'"),
         ('{"format": 1}', "has no 'name'"),
+        ('{"schema_version": 6, "name": "tiny"}', "has no 'vocabulary_size'"),
     ],
 )
 def test_a_configuration_that_no_release_wrote_is_called_damaged(

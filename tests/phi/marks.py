@@ -27,6 +27,7 @@ MARKS: Mapping[str, str] = {
     "header": r"ZQ[0-9A-F]{8}|18230517|223344\.5566|1\.2\.840\.88888\.|77777\.25|7777777",
     "patient id": "ZPATIENT",
     "indication": "ZINDICATION",
+    "order": "ZORDER",
     "report": "ZREPORT",
     "study id": "ZSTUDY",
     "study uid": r"1\.2\.840\.55555\.1",
@@ -57,6 +58,8 @@ _CODED = (
 )
 """Attributes that the program interprets. They have usual values, or marks in the file of `coded_marks`."""
 _INDICATION = ("AdditionalPatientHistory", "ReasonForStudy", "ReasonForTheRequestedProcedure")
+_ORDER = ("StudyDescription", "AdmittingDiagnosesDescription")
+"""Texts of the order that a corpus of DICOM files has beside the indication."""
 
 
 def write_marked_dicom(path: Path, *, seed: int = 0, coded_marks: bool = False, **attributes: Any) -> Path:
@@ -108,6 +111,8 @@ def _marked(*, coded_marks: bool) -> Dataset:
                 dataset.add_new(number, vr, value)
     for keyword in _INDICATION:
         setattr(dataset, keyword, f"ZINDICATION of {keyword}")
+    for keyword in _ORDER:
+        setattr(dataset, keyword, f"ZORDER of {keyword}")
     nested = Dataset()
     nested.update({element.tag: element for element in dataset if element.tag.group in (0x0010, 0x0040)})
     nested.ConceptCodeSequence = [coded("1", "DCM")]

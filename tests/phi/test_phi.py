@@ -30,7 +30,7 @@ from tests.phi.marks import (
 
 NAMES = frozenset({"file name", "folder name"})
 UIDS = frozenset({"study uid", "image uid"})
-TEXTS = frozenset({"report", "indication"})
+TEXTS = frozenset({"report", "indication", "order"})
 IDS = frozenset({"study id"})
 CORPUS = NAMES | TEXTS | IDS | {"patient id"}
 

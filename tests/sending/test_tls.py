@@ -125,5 +125,7 @@ def test_a_receiver_that_closes_the_connection_before_tls(tmp_path: Path, way: s
         result = send(destinations[way], sr_file(tmp_path / "a.dcm"), TlsFiles())
         thread.join()
     assert isinstance(result.error, ReceiverError)
-    assert str(result.error).startswith(f"{destinations[way]}: closed the connection before TLS was agreed; check")
+    # On a busy machine the connection is closed before the client begins with TLS.
+    closed = f"{destinations[way]}: closed the connection before "
+    assert str(result.error).startswith((f"{closed}TLS was agreed; check", f"{closed}it answered; see"))
     assert result.error.is_transient

@@ -237,6 +237,7 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
         for n, (h, s) in enumerate(zip(hard, soft, strict=True))
     ]
     monkeypatch.setattr("report_gen_training.data.studies.read_corpus", lambda *_, **__: build_dataset(examples))
+    (tmp_path / "images").mkdir()
     found = read(recipe(tmp_path, corpus={"soft_labels": share}))
     assert [one.labels[FINDINGS.index("Edema")] for one in found] == hard
     blended = np.array([one.targets[FINDINGS.index("Edema")] for one in found])

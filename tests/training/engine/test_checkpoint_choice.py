@@ -166,7 +166,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(decoding: str, tmp_p
         report = drafter.draft(
             read_study(*sample.images), decoding=Decoding(method=decoding, max_tokens=60), indication="Cough."
         )
-        assert format_report(report.sections) == sample.draft
+        assert format_report(report.describing_sections) == sample.draft
 
 
 def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
