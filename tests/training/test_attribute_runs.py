@@ -59,8 +59,10 @@ def test_a_checkpoint_knows_when_an_attribute_is_certain_and_takes_volumes(data:
 
 def test_a_recipe_may_give_the_threshold(data: Path, tmp_path: Path) -> None:
     given = recipe(data, decisions={"attribute_thresholds": {"plane": 0.625}})
-    (plane,) = read_config(fit(given, tmp_path / "run")).attributes
+    folder = fit(given, tmp_path / "run")
+    (plane,) = read_config(folder).attributes
     assert plane.threshold == 0.625
+    assert "thresholds, except those that the recipe gives: plane." in (folder / "README.md").read_text()
 
 
 def test_an_attribute_has_a_demanded_accuracy_or_a_threshold() -> None:
