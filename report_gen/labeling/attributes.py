@@ -37,31 +37,33 @@ def named_values(name: AttributeName, text: str) -> tuple[str, ...]:
 
 
 def mismatched_attributes(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
-    """Return the attributes for which a text names other values, and not the given one.
+    """Return the attributes for which a text names another value than the given one, or names another value first.
+
+    The first value that a text names is that of the image: further ones may be of an earlier study, or of a place to
+    which a finding extends. A text that names the given value in the second place states another one.
 
     Args:
         text: The report.
         values: The value of each attribute; "" for an unknown value, which no text contradicts.
     """
-    return tuple(
-        name for name, value in values.items() if value and (named := named_values(name, text)) and value not in named
-    )
+    first = {name: next(iter(named_values(name, text)), "") for name, value in values.items() if value}
+    return tuple(name for name, named in first.items() if named and named != values[name])
 
 
 def contradicted_attributes(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
     """Return the attributes for which a text names another value than the given one, be it beside the given one.
 
-    Values that every image may show, such as bones, contradict nothing.
+    Values that every image may show, such as bones, contradict nothing, and neither do values that images of the given
+    value show as well, such as kidneys in the abdomen.
 
     Args:
         text: The report, or a sentence of it.
         values: The value of each attribute; "" for an unknown value, which no text contradicts.
     """
-    anywhere = _vocabulary()["anywhere"]
     return tuple(
         name
         for name, value in values.items()
-        if value and set(named_values(name, text)) - {value, *anywhere.get(name, ())}
+        if value and not _values_shown_with(name, value).issuperset(named_values(name, text))
     )
 
 
@@ -75,6 +77,14 @@ def header_values(study: Study) -> dict[AttributeName, str]:
         "body_part": {value_of_term("body_part", series.body_part or "") for series in study.series},
     }
     return {name: value for name, values in stated.items() if len(values) == 1 for value in values if value}
+
+
+@cache
+def _values_shown_with(name: AttributeName, value: str) -> frozenset[str]:
+    """Return the value and those that its images may show as well."""
+    vocabulary = _vocabulary()
+    overlapping = (group for group in vocabulary["overlapping"].get(name, ()) if value in group)
+    return frozenset({value, *vocabulary["anywhere"].get(name, ())}.union(*overlapping))
 
 
 @cache

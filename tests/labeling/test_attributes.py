@@ -51,11 +51,18 @@ def test_terms(name: AttributeName, term: str, value: str) -> None:
         ("plane", "AXIAL and coronal reformats, axial again.", ("axial", "coronal")),
         ("plane", "Thrombus of the superior sagittal sinus.", ()),
         ("plane", "The transverse process; a transverse image.", ("axial",)),
+        ("plane", "A coronal image of an extra-axial mass; no intra-axial mass.", ("coronal",)),
+        ("plane", "An extraaxial mass.", ()),
         ("plane", "Midsagittal T1.", ("sagittal",)),
         ("body_part", "A mass of the left kidney beside the liver.", ("urogenital", "abdomen")),
         ("body_part", "Dissection of the vertebral artery.", ()),
         ("body_part", "Discrete lesion.", ()),
         ("body_part", "Herniated disc at L4.", ("musculoskeletal",)),
+        ("body_part", "Calcification of the optic disc.", ("head",)),
+        ("body_part", "Atrophy of the hippocampus.", ("head",)),
+        ("body_part", "Fracture of the hip.", ("musculoskeletal",)),
+        ("body_part", "Thrombosis of the sigmoid sinus.", ("head",)),
+        ("body_part", "Diverticula of the sigmoid colon.", ("abdomen",)),
         ("body_part", "The chesty patient.", ()),
         ("body_part", "", ()),
     ],
@@ -64,13 +71,15 @@ def test_named_values(name: AttributeName, text: str, values: tuple[str, ...]) -
     assert named_values(name, text) == values
 
 
-def test_a_text_mismatches_an_attribute_only_if_it_names_other_values() -> None:
+def test_a_text_mismatches_an_attribute_if_it_names_another_value_first() -> None:
     values: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
     assert mismatched_attributes("Axial CT of the lungs.", values) == ()
     assert mismatched_attributes("Sagittal MRI of the lungs.", values) == ("modality", "plane")
     assert mismatched_attributes("CT, compared with MRI.", values) == ()
     assert mismatched_attributes("A lesion.", values) == ()
     assert mismatched_attributes("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
+    assert mismatched_attributes("Axial CT of a small bowel in the chest.", values) == ("body_part",)
+    assert mismatched_attributes("Axial CT of the chest with a lesion of the liver.", values) == ()
 
 
 def test_a_text_contradicts_an_attribute_also_if_it_names_the_value_as_well() -> None:
@@ -80,6 +89,14 @@ def test_a_text_contradicts_an_attribute_also_if_it_names_the_value_as_well() ->
     assert contradicted_attributes("Axial T1-weighted CT of the brain.", values) == ("modality", "plane")
     assert contradicted_attributes("The cervical vertebrae are aligned.", values) == ()
     assert contradicted_attributes("Axial CT of the kidney.", {"modality": "", "plane": ""}) == ()
+
+
+def test_kidneys_do_not_contradict_the_abdomen() -> None:
+    text = "The left kidney is normal. The liver is normal."
+    assert contradicted_attributes(text, {"body_part": "abdomen"}) == ()
+    assert contradicted_attributes(text, {"body_part": "urogenital"}) == ()
+    assert contradicted_attributes(text, {"body_part": "chest"}) == ("body_part",)
+    assert contradicted_attributes("The lungs are clear.", {"body_part": "abdomen"}) == ("body_part",)
 
 
 def imaged(*series: tuple[str | None, str | None]) -> Study:

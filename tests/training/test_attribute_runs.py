@@ -6,7 +6,9 @@ import csv
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 from report_gen_training.engine.session import train
+from report_gen_training.recipe.decisions import DecisionRecipe
 from report_gen_training.recipe.schema import Recipe
 
 from report_gen.model import load_checkpoint, read_config
@@ -31,13 +33,13 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def recipe(data: Path, **model: object) -> Recipe:
+def recipe(data: Path, *, decisions: dict[str, object] | None = None, **model: object) -> Recipe:
     plain = tiny_recipe(data)
     changes = {"attributes": ["plane"], "attribute_support": 1, "volumes": {"views": 4}} | model
     return tiny_recipe(
         data,
         model=plain.model.model_dump() | changes,
-        decisions={"attribute_accuracy": {"plane": 1.0}},
+        decisions=decisions or {"attribute_accuracy": {"plane": 0.5}},
         stage={"steps": 2, "checkpoint_metric": "loss"},
     )
 
@@ -53,6 +55,19 @@ def test_a_checkpoint_knows_when_an_attribute_is_certain_and_takes_volumes(data:
     assert 0 <= plane.threshold <= 1
     assert config.volumes is not None
     assert config.volumes.views == 4
+
+
+def test_a_recipe_may_give_the_threshold(data: Path, tmp_path: Path) -> None:
+    given = recipe(data, decisions={"attribute_thresholds": {"plane": 0.625}})
+    folder = fit(given, tmp_path / "run")
+    (plane,) = read_config(folder).attributes
+    assert plane.threshold == 0.625
+    assert "thresholds, except those that the recipe gives: plane." in (folder / "README.md").read_text()
+
+
+def test_an_attribute_has_a_demanded_accuracy_or_a_threshold() -> None:
+    with pytest.raises(ValidationError, match="both name plane"):
+        DecisionRecipe.model_validate({"attribute_accuracy": {"plane": 0.9}, "attribute_thresholds": {"plane": 0.5}})
 
 
 def test_a_run_starts_from_the_attribute_heads_of_another(data: Path, tmp_path: Path) -> None:

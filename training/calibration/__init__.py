@@ -1,6 +1,6 @@
 """Calibration on validation studies: heads for findings, locations and attributes, image recognizer, and changes."""
 
-from .attributes import fit_threshold, tune_attributes
+from .attributes import fit_threshold, lower_bound, tune_attributes
 from .changes import LabeledPairs, fit_changes, predict_changes
 from .finding_calibration import Calibration, TunedFindings, fit_calibration, fit_findings, tune_findings
 from .locations import tune_locations
@@ -18,6 +18,7 @@ __all__ = [
     "fit_recognizer",
     "fit_threshold",
     "fit_thresholds",
+    "lower_bound",
     "predict_changes",
     "tune_attributes",
     "tune_findings",

@@ -104,6 +104,12 @@ class ExampleStore(Sequence[TrainingExample]):
         return flat.reshape(len(self._rows), self.states.shape[1])[self._indices]
 
     @property
+    def patients(self) -> list[str]:
+        """Patient of each of the n examples; the study if the corpus does not name the patient."""
+        names: list[str] = self._rows.column("patient_id").combine_chunks().take(pa.array(self._indices)).to_pylist()
+        return names
+
+    @property
     def calibrates(self) -> NDArray[np.bool_]:
         """[n] whether each example is used for calibration and thresholds if it is validation data."""
         chosen: NDArray[np.bool_] = self._rows.column("calibrates").to_numpy()

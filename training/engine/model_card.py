@@ -41,7 +41,7 @@ def write_card(
             decoder,
             *_describe_adapter(config),
             _study_table(counts, left_out),
-            "The recipe is in `training.json`. Validation studies selected the weights and the thresholds.",
+            _describe_selection(recipe),
             "## What the model recognizes",
             _describe_findings(config),
             _describe_locations(config),
@@ -51,6 +51,12 @@ def write_card(
             f"{_describe_scope(config.scope, recognized)}\n",
         )
     )
+
+
+def _describe_selection(recipe: Recipe) -> str:
+    selected = "The recipe is in `training.json`. Validation studies selected the weights and the thresholds"
+    given = ", ".join(sorted(recipe.decisions.attribute_thresholds))
+    return f"{selected}, except those that the recipe gives: {given}." if given else f"{selected}."
 
 
 def _describe_adapter(config: ModelConfig) -> Iterator[str]:

@@ -240,9 +240,15 @@ def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
 
 
 def _tune_attributes(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> tuple[AttributeConfig, ...]:
-    """Fit the thresholds of the attribute heads. Without validation images every attribute is stated."""
-    batches = validation_batches(model, recipe, prepared, validation_groups(prepared))
-    return tune_attributes(model, batches, accuracies=recipe.decisions.attribute_accuracy)
+    """Fit the thresholds of the attribute heads to the validation studies with images."""
+    groups = validation_groups(prepared)
+    return tune_attributes(
+        model,
+        validation_batches(model, recipe, prepared, groups),
+        patients=[patient for group in groups for patient in group.patients],
+        accuracies=recipe.decisions.attribute_accuracy,
+        thresholds=recipe.decisions.attribute_thresholds,
+    )
 
 
 def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:

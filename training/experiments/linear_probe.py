@@ -132,11 +132,30 @@ def load_encoder(recipe_name: str, settings: Sequence[str]) -> tuple[ImageEncode
     return encoder, image_transform(recipe)
 
 
-@torch.inference_mode()
 def encode(
     encoder: ImageEncoder, paths: Sequence[str], transform: ImageTransform, cache: Path, name: str
 ) -> torch.Tensor:
     """Return the mean patch features [S,D_img] of images, preprocessed as in training.
+
+    Raises:
+        CorpusError: An image cannot be read.
+    """
+    return encode_patches(encoder, paths, transform, cache, name, pooled=encoder.grid).squeeze(1).double()
+
+
+@torch.inference_mode()
+def encode_patches(
+    encoder: ImageEncoder, paths: Sequence[str], transform: ImageTransform, cache: Path, name: str, *, pooled: int
+) -> torch.Tensor:
+    """Return patch features [S,P,D_img] of images, preprocessed as in training and averaged over squares of patches.
+
+    Args:
+        encoder: The encoder, with a grid of patches.
+        paths: S images.
+        transform: Their preprocessing.
+        cache: Folder for the decoded images.
+        name: Name of the images in the progress bar.
+        pooled: Rows and columns of patches that are averaged.
 
     Raises:
         CorpusError: An image cannot be read.
@@ -152,10 +171,16 @@ def encode(
             raise CorpusError(f"{unreadable[0].path}: {unreadable[0].reason}")
         batches = range(0, len(paths), _BATCH)
         features = [
-            encoder(transform.normalize(_squares(images, paths[start : start + _BATCH]))).mean(1)
+            _pool(encoder(transform.normalize(_squares(images, paths[start : start + _BATCH]))), encoder.grid, pooled)
             for start in progress.track(batches, total=len(batches), description=f"{name}: features")
         ]
-    return torch.cat(features).double()
+    return torch.cat(features)
+
+
+def _pool(features: torch.Tensor, grid: int, pooled: int) -> torch.Tensor:
+    """Average patch features [n,grid*grid,D] over squares of patches."""
+    rows = features.transpose(1, 2).reshape(len(features), -1, grid, grid)  # [n,D,grid,grid]
+    return F.avg_pool2d(rows, pooled).flatten(2).transpose(1, 2)
 
 
 def fit_and_predict(features: torch.Tensor, targets: Floats, fitted: NDArray[np.bool_], strength: float) -> Floats:

@@ -96,6 +96,7 @@ def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
 NAMED_BY_USER = (
     "corpora.source_weights",
     "decisions.attribute_accuracy",
+    "decisions.attribute_thresholds",
     "model.encoder.arguments",
     "recognizer.sources.where",
 )
