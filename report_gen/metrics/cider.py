@@ -94,7 +94,7 @@ def _reference_frequencies(counts: NgramCounts) -> tuple[Floats, int]:
     if len(others):
         _, kind = np.unique(counts.ngram[others], return_inverse=True)
         df[others] = np.bincount(kind, weights=in_reference[others])[kind]
-    return df, counts.pairs
+    return df.astype(np.float64, copy=False), counts.pairs
 
 
 def _similarity(counts: NgramCounts, df: Floats, reports: int) -> Floats:

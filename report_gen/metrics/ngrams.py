@@ -21,8 +21,6 @@ from report_gen.metrics.measure import Floats
 
 Ints = NDArray[np.int64]
 Counts = NDArray[np.int32]
-_Columns = tuple[Counts, Ints, Counts, Counts]
-"""The columns of `NgramCounts`."""
 
 _Codes = Callable[[NDArray[Any], Ints, int], Iterator[tuple[Ints, Ints]]]
 
@@ -146,26 +144,35 @@ def _count_blocks(
     """
     lengths = sizes.sum(axis=1)
     ends = np.concatenate([[0], np.cumsum(lengths)])
-    block = max(1, _CELLS // (int(lengths.max(initial=0)) + 1))
     # There are at most as many rows as units. Memory that is never written is never occupied.
-    tables = [_empty_columns(len(units)) for _ in shifts]
-    rows = [0] * len(shifts)
-    for first in range(0, len(sizes), block):
-        last = min(first + block, len(sizes))
+    tables = [_empty_counts(len(sizes), len(units)) for _ in shifts]
+    filled = [0] * len(shifts)
+    for first, last in _blocks(lengths, 0, len(lengths)):
         codes = pack(units[ends[first] : ends[last]], sizes[first:last])
-        for n, (pair, *columns) in enumerate(_count_rows(codes, sizes[first:last], shifts)):
-            end = rows[n] + len(pair)
-            for filled, column in zip(tables[n], (pair + first, *columns), strict=True):
-                filled[rows[n] : end] = column
-            rows[n] = end
+        for n, (pair, ngram, predicted, referenced) in enumerate(_count_rows(codes, sizes[first:last], shifts)):
+            rows, table = slice(filled[n], filled[n] + len(pair)), tables[n]
+            table.pair[rows], table.ngram[rows] = pair + first, ngram
+            table.predicted[rows], table.referenced[rows] = predicted, referenced
+            filled[n] += len(pair)
     return tuple(
-        NgramCounts(len(sizes), *(column[:end] for column in table)) for table, end in zip(tables, rows, strict=True)
+        NgramCounts(table.pairs, table.pair[:end], table.ngram[:end], table.predicted[:end], table.referenced[:end])
+        for table, end in zip(tables, filled, strict=True)
     )
 
 
-def _empty_columns(rows: int) -> _Columns:
+def _blocks(lengths: Ints, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the first pair, and the one after the last, of blocks; long pairs make only their own block smaller."""
+    if last - first > 1 and (last - first) * (int(lengths[first:last].max()) + 1) > _CELLS:
+        middle = (first + last) // 2
+        yield from _blocks(lengths, first, middle)
+        yield from _blocks(lengths, middle, last)
+    elif first < last:
+        yield first, last
+
+
+def _empty_counts(pairs: int, rows: int) -> NgramCounts:
     pair, predicted, referenced = (np.empty(rows, np.int32) for _ in range(3))
-    return pair, np.empty(rows, np.int64), predicted, referenced
+    return NgramCounts(pairs, pair, np.empty(rows, np.int64), predicted, referenced)
 
 
 def _hash(word: str) -> int:
