@@ -132,13 +132,13 @@ def test_a_program_that_died_is_reported_and_started_anew(stub: Path) -> None:
     assert is_running(second)
 
 
-def test_equal_pairs_are_sent_once(stub: Path) -> None:
+@pytest.mark.usefixtures("stub")
+def test_equal_pairs_are_sent_once() -> None:
     with Meteor() as meteor:
         sent: list[str] = []
         meteor._ask = lambda line: (sent.append(line), COUNTS)[1]  # type: ignore[method-assign]
         assert meteor(Pairs(["a", "b", "a"], ["c", "c", "c"])).statistics.shape == (3, 23)
     assert sent == ["SCORE ||| c ||| a\n", "SCORE ||| c ||| b\n"]
-    assert stub.exists()
 
 
 def write_java(folder: Path, script: str) -> None:
