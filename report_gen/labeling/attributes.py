@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -31,9 +31,14 @@ def value_of_term(name: AttributeName, term: str) -> str:
 
 def named_values(name: AttributeName, text: str) -> tuple[str, ...]:
     """Return the values of an attribute that a text names, each once, in the order of their first mention."""
+    return tuple(dict.fromkeys(mentioned_values(name, text)))
+
+
+def mentioned_values(name: AttributeName, text: str) -> Iterator[str]:
+    """Yield the value of an attribute at each of its mentions in a text."""
     pattern, values = _words(name)
     found = (values[match.lastindex - 1] for match in pattern.finditer(text) if match.lastindex)
-    return tuple(dict.fromkeys(filter(None, found)))
+    return filter(None, found)
 
 
 def mismatched_attributes(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:

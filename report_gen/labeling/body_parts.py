@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from report_gen.labeling.attributes import named_values
+from report_gen.labeling.attributes import mentioned_values, named_values
 from report_gen.labeling.phrase_language import phrase_pattern
 
 
@@ -31,13 +31,11 @@ class OtherBodyParts:
 
         A text that names no body part may be about the schema's.
         """
-        if self.own_words.search(text):
-            return False
-        named = named_values("body_part", text)
-        if self.own in named:
+        if self.own_words.search(text) or self.own in mentioned_values("body_part", text):
             return False
         if self.other_words.search(text):
             return True
+        named = named_values("body_part", text)
         if not named:
             return False
         return not self.never_shown.isdisjoint(named) or not self.modalities.isdisjoint(named_values("modality", text))

@@ -7,7 +7,7 @@ Hand-written rules, without a parser, combine the phrases of a finding schema wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 
@@ -57,13 +57,15 @@ class FindingLabeler:
         read = partial(read_sentence, vocabulary=self.vocabulary)
         self._read_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(read)
         self._locate_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(partial(read, locate=True))
+        self._label_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(self._strongest)
 
     def label(self, text: str) -> dict[str, FindingState]:
         """Return the state of every finding in the text of a report; see the function `label_findings`."""
         strongest = dict.fromkeys((*self.schema.findings, OUTSIDE), FindingState.NOT_MENTIONED)
-        for _, statement in self._statements(text):
-            if _STRENGTH[statement.state] > _STRENGTH[strongest[statement.finding]]:
-                strongest[statement.finding] = statement.state
+        for start, end in self._sentence_spans(text):
+            for finding, state in self._label_sentence(text[start:end]):
+                if _STRENGTH[state] > _STRENGTH[strongest[finding]]:
+                    strongest[finding] = state
         outside = strongest.pop(OUTSIDE)
         return self.schema.with_no_finding(
             strongest,
@@ -119,14 +121,24 @@ class FindingLabeler:
         """
         return tuple(statement for _, statement in self._statements(text))
 
+    def _strongest(self, sentence: str) -> tuple[tuple[str, FindingState], ...]:
+        """Return the strongest state of each finding that a sentence states."""
+        strongest: dict[str, FindingState] = {}
+        for statement in self._read_sentence(sentence):
+            if _STRENGTH[statement.state] > _STRENGTH[strongest.get(statement.finding, FindingState.NOT_MENTIONED)]:
+                strongest[statement.finding] = statement.state
+        return tuple(strongest.items())
+
     def _statements(self, text: str, *, locate: bool = False) -> Iterator[tuple[int, Statement]]:
-        other_body_parts = self.vocabulary.other_body_parts
-        if other_body_parts is not None and other_body_parts.describes(text):
-            return
         read = self._locate_sentence if locate else self._read_sentence
-        for start, end in sentence_spans(text):
+        for start, end in self._sentence_spans(text):
             for statement in read(text[start:end]):
                 yield start, statement
+
+    def _sentence_spans(self, text: str) -> Iterable[tuple[int, int]]:
+        """Return the sentences of a text as `sentence_spans`; none if it is about another part of the body."""
+        other_body_parts = self.vocabulary.other_body_parts
+        return () if other_body_parts is not None and other_body_parts.describes(text) else sentence_spans(text)
 
 
 @lru_cache(maxsize=16)
@@ -219,7 +231,8 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     Sentences under INDICATION, HISTORY, COMPARISON, TECHNIQUE or RECOMMENDATION are skipped; see `cut_report`.
     """
     for start, end in describing_spans(text):
-        for match in _SENTENCE.finditer(text, start, end):
+        sentence = _SENTENCE if end - start > _LONGEST_SENTENCE else _SENTENCE_OF_SHORT_TEXT
+        for match in sentence.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
 
 
@@ -240,10 +253,13 @@ _STRENGTH = {
 # "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence
 # as well, and so do 2,000 characters, so that the time is linear in the length of any text. A question mark does not
 # if an answer follows ("Pneumonia? No."; nor does a row of dots) or if it begins a question ("opacity, ? edema").
-_SENTENCE = re.compile(
-    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
+_LONGEST_SENTENCE = 2000
+_INSIDE = (
+    r"(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
     r"|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.]"
     r"|(?:[?]|(?<=[.])[.])(?=\s*(?i:no|none|nil|negative|yes)\b\s*(?:[.,;]|$))"
     r"|(?<=[,(:-])[?]|(?<=[,(:-][ ])[?](?=[ ]?\w)"
-    r"){0,2000}[.!?;]*"
 )
+_SENTENCE = re.compile(rf"[^\s.!;](?:{_INSIDE}){{0,{_LONGEST_SENTENCE}}}[.!?;]*")
+# A shorter text cannot reach the limit, so runs of characters that end no sentence need not be counted.
+_SENTENCE_OF_SHORT_TEXT = re.compile(rf"[^\s.!;](?:[^.!?;\n]++|{_INSIDE})*+[.!?;]*")

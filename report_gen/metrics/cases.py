@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
-from report_gen.metrics.finding_scores import States
+from report_gen.metrics.finding_scores import States, positive
 from report_gen.metrics.joining import JoinedReports
 from report_gen.metrics.metric_suite import MetricResults
-from report_gen.records import FindingSchema, FindingState
+from report_gen.records import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +31,19 @@ def list_cases(
 ) -> tuple[Case, ...]:
     """List every study in the order of the references, with its wording and finding scores."""
     columns, findings = _columns(model), schema.scored_findings
-    cases = zip(joined.ids, joined.predictions, joined.references, model.reports.states, referenced, strict=True)
+    stated, truth = positive(model.reports.states, schema, uncertain=True), positive(referenced, schema, uncertain=True)
+    faults = ((truth & ~stated).tolist(), (stated & ~truth).tolist())
+    cases = zip(joined.ids, joined.predictions, joined.references, *faults, strict=True)
     return tuple(
         Case(
             study_id=study_id,
             prediction=prediction,
             reference=reference,
             scores={name: values[row] for name, values in columns.items()},
-            missed=tuple(name for name in findings if _positive(truth, name) and not _positive(states, name)),
-            invented=tuple(name for name in findings if _positive(states, name) and not _positive(truth, name)),
+            missed=tuple(compress(findings, missed)),
+            invented=tuple(compress(findings, invented)),
         )
-        for row, (study_id, prediction, reference, states, truth) in enumerate(cases)
+        for row, (study_id, prediction, reference, missed, invented) in enumerate(cases)
     )
 
 
@@ -52,7 +55,3 @@ def _columns(model: MetricResults) -> dict[str, list[float]]:
         if measure.defined_per_report
         for name, values in zip(measure.names, measure.per_report.T, strict=True)
     }
-
-
-def _positive(states: States, finding: str) -> bool:
-    return states.get(finding) in (FindingState.PRESENT, FindingState.UNCERTAIN)

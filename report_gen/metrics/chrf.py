@@ -10,7 +10,7 @@ from report_gen.metrics.pairs import Pairs
 
 _ORDER = 6
 _BETA = 2
-_BLOCK = 500
+_BLOCK = 100
 """Pairs counted at a time. A report has about 300 characters, so counting all at once would take gigabytes."""
 
 

@@ -16,10 +16,12 @@ from itertools import islice
 import numpy as np
 
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
-from report_gen.metrics.ngrams import Ints, NgramCounts, hash_words
+from report_gen.metrics.ngrams import MULTIPLIER, Ints, NgramCounts, hash_words
 from report_gen.metrics.pairs import NGRAM_ORDER, Pairs, split_words
 
 _SIGMA = 6.0
+_SLOT_BITS = 22
+"""Logarithm of the number of slots of the hash table of n-grams, 32 MB."""
 _BLOCK = 20_000
 """Reports in memory at a time when document frequencies are counted."""
 
@@ -76,10 +78,23 @@ def cider_d(pairs: Pairs, frequencies: DocumentFrequencies | None = None) -> Mea
 
 
 def _reference_frequencies(counts: NgramCounts) -> tuple[Floats, int]:
-    """Return the document frequencies [rows] in the references, and the number of references."""
-    _, kind = np.unique(counts.ngram, return_inverse=True)
-    df = np.bincount(kind, weights=counts.referenced > 0)[kind] if len(kind) else np.zeros(0)
-    return df.astype(np.float64), counts.pairs
+    """Return the document frequencies [rows] in the references, and the number of references.
+
+    Sorting millions of n-grams is slow. Each slot of a hash table therefore belongs to the last n-gram that was written
+    to it, and only the n-grams whose slot belongs to another one are sorted.
+    """
+    in_reference = counts.referenced > 0
+    slot = (counts.ngram.astype(np.uint64) * MULTIPLIER >> np.uint64(64 - _SLOT_BITS)).astype(np.int64)
+    owner = np.zeros(2**_SLOT_BITS, dtype=counts.ngram.dtype)
+    owner[slot] = counts.ngram
+    others = np.flatnonzero(owner[slot] != counts.ngram)
+    owned = in_reference.copy()
+    owned[others] = False
+    df = np.bincount(slot, weights=owned, minlength=len(owner))[slot]
+    if len(others):
+        _, kind = np.unique(counts.ngram[others], return_inverse=True)
+        df[others] = np.bincount(kind, weights=in_reference[others])[kind]
+    return df.astype(np.float64, copy=False), counts.pairs
 
 
 def _similarity(counts: NgramCounts, df: Floats, reports: int) -> Floats:

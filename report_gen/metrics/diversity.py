@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from report_gen.metrics.finding_scores import States, is_normal
 from report_gen.records import FindingSchema
 
 _WORD = re.compile(r"[a-z0-9]+")
-_NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
+_OTHER_BYTES = bytes(sorted(set(range(256)) - set(string.ascii_lowercase.encode() + string.digits.encode())))
+"""Bytes of UTF-8 that are no lower-case letter from a to z and no digit."""
 _COLLAPSED_DISTINCT = 0.05
 """Distinct drafts over distinct references below which drafts have collapsed."""
 _COLLAPSED_SHARE = 0.5
@@ -52,13 +55,14 @@ def diversity_stats(
     """
     normalized = [normalize_text(text) for text in texts]
     counts = Counter(normalized)
+    words = set(chain.from_iterable(text.lower().split() for text in texts))
     reports = max(len(texts), 1)
     copied = None if normalized_training is None else sum(text in normalized_training for text in normalized)
     return DiversityStats(
         reports=len(texts),
         distinct=len(counts),
         most_frequent_share=max(counts.values(), default=0) / reports,
-        vocabulary=len({word for text in texts for word in _WORD.findall(text.lower())}),
+        vocabulary=len(set(_WORD.findall(" ".join(words)))),
         normal_share=sum(is_normal(report, schema) for report in states) / reports,
         copied_share=None if copied is None else copied / reports,
     )
@@ -80,4 +84,4 @@ def is_collapsed(drafts: DiversityStats, references: DiversityStats) -> bool:
 
 def normalize_text(text: str) -> str:
     """Keep letters and digits in lower case, so that texts that differ in case and punctuation count as equal."""
-    return _NOT_A_LETTER.sub("", text.lower())
+    return text.lower().encode("utf-8", "surrogatepass").translate(None, _OTHER_BYTES).decode()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import datasets
 import evaluate
 
+from report_gen.metrics.meteor import MeteorError
+from report_gen.metrics.metric import ReportMetric
 from report_gen.metrics.probability_metric import PROBABILITY_METRICS
-from report_gen.metrics.registry import METRICS
+from report_gen.metrics.registry import METRICS, running_meteor
 
 _REPORT_INPUTS = """
 Args:
@@ -59,8 +63,41 @@ class ReportMetricModule(evaluate.Metric, ABC):  # type: ignore[misc]  # evaluat
         preset: str = "raw",
         training_reports: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        metric = METRICS[self.metric_name]
-        return metric.compute(predictions, references, preset=preset, training_reports=training_reports)
+        return self._metric().compute(predictions, references, preset=preset, training_reports=training_reports)
+
+    def _metric(self) -> ReportMetric:
+        return METRICS[self.metric_name]
+
+
+class MeteorModule(ReportMetricModule, ABC):
+    """METEOR 1.5. The first call starts the Java program, which takes ten seconds to load and serves all further calls.
+
+    The program ends with the object or with Python. If it fails, the next call starts it anew.
+    """
+
+    _stop: weakref.finalize[..., MeteorModule] | None = None
+    _running: ReportMetric
+
+    def _metric(self) -> ReportMetric:
+        if self._stop is None or not self._stop.alive:
+            stack = ExitStack()
+            self._running = stack.enter_context(running_meteor())
+            self._stop = weakref.finalize(self, stack.close)
+        return self._running
+
+    def _compute(
+        self,
+        predictions: Sequence[str],
+        references: Sequence[str],
+        preset: str = "raw",
+        training_reports: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        try:
+            return super()._compute(predictions, references, preset, training_reports)
+        except MeteorError:
+            if self._stop is not None:
+                self._stop()
+            raise
 
 
 class ProbabilityMetricModule(evaluate.Metric, ABC):  # type: ignore[misc]  # evaluate ships no types

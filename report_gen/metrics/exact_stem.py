@@ -7,10 +7,8 @@ aligned from the end, as in nltk.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,30 +38,27 @@ def _stemmer() -> Any:
 
 
 def _score(predicted: Sequence[str], referenced: Sequence[str]) -> float:
-    matches = sorted(_align([word.lower() for word in predicted], [word.lower() for word in referenced]).items())
-    if not matches:
+    aligned = _align(list(map(str.lower, predicted)), list(map(str.lower, referenced)))
+    if not aligned:
         return 0.0
-    precision, recall = len(matches) / len(predicted), len(matches) / len(referenced)
-    adjacent = sum((index + 1, position + 1) == following for (index, position), following in pairwise(matches))
-    chunks = len(matches) - adjacent
-    return 10 * precision * recall / (recall + 9 * precision) * (1 - 0.5 * (chunks / len(matches)) ** 3)
+    precision, recall = len(aligned) / len(predicted), len(aligned) / len(referenced)
+    adjacent = sum(aligned.get(index + 1) == position + 1 for index, position in aligned.items())
+    chunks = len(aligned) - adjacent
+    return 10 * precision * recall / (recall + 9 * precision) * (1 - 0.5 * (chunks / len(aligned)) ** 3)
 
 
 def _align(predicted: Sequence[str], referenced: Sequence[str]) -> dict[int, int]:
     """Align positions of the prediction with positions of the reference: equal words first, then equal stems."""
-    aligned: dict[int, int] = {}
-    _align_equal(predicted, referenced, aligned)
-    _align_equal([stem(word) for word in predicted], [stem(word) for word in referenced], aligned)
-    return aligned
-
-
-def _align_equal(predicted: Sequence[str], referenced: Sequence[str], aligned: dict[int, int]) -> None:
-    """Align each unaligned prediction word, from the last to the first, with the last free equal reference word."""
+    aligned = _align_equal(enumerate(predicted), enumerate(referenced))
     taken = set(aligned.values())
-    free: defaultdict[str, list[int]] = defaultdict(list)
-    for position, word in enumerate(referenced):
-        if position not in taken:
-            free[word].append(position)
-    for index in reversed(range(len(predicted))):
-        if index not in aligned and free[predicted[index]]:
-            aligned[index] = free[predicted[index]].pop()
+    left = [(index, stem(word)) for index, word in enumerate(predicted) if index not in aligned]
+    free = [(position, stem(word)) for position, word in enumerate(referenced) if position not in taken]
+    return aligned | _align_equal(left, free)
+
+
+def _align_equal(predicted: Iterable[tuple[int, str]], referenced: Iterable[tuple[int, str]]) -> dict[int, int]:
+    """Align each word of the prediction, from the last to the first, with the last free equal word of the reference."""
+    free: dict[str, list[int]] = {}
+    for position, word in referenced:
+        free.setdefault(word, []).append(position)
+    return {index: free[word].pop() for index, word in reversed(list(predicted)) if free.get(word)}

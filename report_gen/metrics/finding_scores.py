@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,8 +137,9 @@ def positive(states: Sequence[States], schema: FindingSchema, uncertain: bool) -
         uncertain: Whether an uncertain finding counts as positive.
     """
     counted = {FindingState.PRESENT, FindingState.UNCERTAIN} if uncertain else {FindingState.PRESENT}
-    rows = [[report.get(name) in counted for name in schema.scored_findings] for report in states]
-    return np.array(rows, dtype=np.bool_).reshape(len(rows), len(schema.scored_findings))
+    findings = schema.scored_findings
+    stated = chain.from_iterable(map(report.get, findings) for report in states)
+    return np.fromiter(map(counted.__contains__, stated), np.bool_).reshape(len(states), len(findings))
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,6 @@ class Meteor:
         except OSError as error:
             self._errors.close()
             raise MeteorError(f"METEOR 1.5: {java} cannot be started ({error.strerror}); {_REMEDY}") from error
-        self._cached: dict[tuple[str, str], list[float]] = {}
 
     def __enter__(self) -> Meteor:
         return self
@@ -93,7 +92,9 @@ class Meteor:
         Raises:
             MeteorError: The program ended, did not answer in time, or returned an unexpected answer.
         """
-        statistics = [self._count(*pair) for pair in zip(pairs.predictions, pairs.references, strict=True)]
+        texts = list(zip(pairs.predictions, pairs.references, strict=True))
+        counts = {pair: self._count(*pair) for pair in dict.fromkeys(texts)}  # collapsed drafts have many equal pairs
+        statistics = [counts[pair] for pair in texts]
         return Measure(
             names=("METEOR 1.5",),
             statistics=np.array(statistics, dtype=np.float64).reshape(-1, _STATISTICS),
@@ -102,13 +103,9 @@ class Meteor:
         )
 
     def _count(self, prediction: str, reference: str) -> list[float]:
-        """Return the 23 counts of a pair. Equal pairs, which collapsed drafts have many of, are counted once."""
-        counts = self._cached.get((prediction, reference))
-        if counts is None:
-            clean = [" ".join(text.replace("|||", " ").split()) for text in (reference, prediction)]
-            answer = self._ask(f"SCORE ||| {clean[0]} ||| {clean[1]}\n")
-            counts = self._cached[prediction, reference] = _parse(answer)
-        return counts
+        """Return the 23 counts of a pair."""
+        clean = [" ".join(text.replace("|||", " ").split()) for text in (reference, prediction)]
+        return _parse(self._ask(f"SCORE ||| {clean[0]} ||| {clean[1]}\n"))
 
     def _ask(self, line: str) -> str:
         """Send a line to the program and return its answer. Raises MeteorError if there is none within TIME_LIMIT."""

@@ -2,7 +2,8 @@
 
 Text metrics are slow because they count n-grams in Python dictionaries. Here an n-gram is one integer and counting is
 sorting: the n-grams of a pair, each with its side in the last bit, are one row of a matrix, and equal n-grams are
-neighbors in the sorted row.
+neighbors in the sorted row. If the numbers of the units of an n-gram fit side by side into one integer, shorter n-grams
+are its leading bits, so one sort serves all orders.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from numpy.typing import NDArray
 from report_gen.metrics.measure import Floats
 
 Ints = NDArray[np.int64]
+Counts = NDArray[np.int32]
 
 _Codes = Callable[[NDArray[Any], Ints, int], Iterator[tuple[Ints, Ints]]]
 
 _LARGEST_CODE = 2**62
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 """2**64 over the golden ratio, odd: the usual factor of multiplicative hashing (Knuth, volume 3, section 6.4)."""
-_CELLS = 2**20
-"""Largest number of cells of a matrix that is sorted at once; sorting is slower beyond the processor's cache."""
+_CELLS = 2**16
+"""Number of cells of a matrix that is sorted at once; everything is slower beyond the processor's cache."""
+_PADDING = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -35,17 +38,17 @@ class NgramCounts:
 
     pairs: int
     """Number of pairs."""
-    pair: Ints
+    pair: Counts
     """[rows] index of the pair, 0..pairs-1, ascending."""
     ngram: Ints
     """[rows] number of the n-gram, equal for equal n-grams in all pairs. The numbers have gaps. They differ between
     calls of `count_words` and are the same in all calls of `hash_words`."""
-    predicted: Ints
+    predicted: Counts
     """[rows] occurrences in the prediction."""
-    referenced: Ints
+    referenced: Counts
     """[rows] occurrences in the reference."""
 
-    def per_pair(self, rows: Ints | Floats) -> Floats:
+    def per_pair(self, rows: Counts | Floats) -> Floats:
         """Sum a column [rows] over the rows of each pair: [pairs]."""
         return np.bincount(self.pair, weights=rows, minlength=self.pairs).astype(np.float64, copy=False)
 
@@ -59,9 +62,9 @@ def count_words(
 ) -> tuple[NgramCounts, ...]:
     """Count the word n-grams of each prediction and its reference for n = 1..order."""
     texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
-    numbers = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(texts)))}
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(texts)), 1)}
     words = np.fromiter(map(numbers.__getitem__, chain.from_iterable(texts)), dtype=np.int64)
-    return _count_units(words, [len(text) for text in texts], order, _codes)
+    return _count_numbered(words, [len(text) for text in texts], order)
 
 
 def hash_words(
@@ -80,8 +83,34 @@ def count_characters(predictions: Sequence[str], references: Sequence[str], orde
     points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
     number = np.zeros(int(points.max(initial=0)) + 1, dtype=np.int64)
     alphabet = np.flatnonzero(np.bincount(points))
-    number[alphabet] = np.arange(len(alphabet))
-    return _count_units(number[points], [len(text) for text in texts], order, _codes)
+    number[alphabet] = np.arange(1, len(alphabet) + 1)
+    return _count_numbered(number[points], [len(text) for text in texts], order)
+
+
+def _count_numbered(units: Ints, lengths: Sequence[int], order: int) -> tuple[NgramCounts, ...]:
+    """Count n-grams of units that are numbered from 1; for the arguments see `_count_units`."""
+    bits = int(units.max(initial=0)).bit_length()
+    if 2 ** (bits * order) >= _LARGEST_CODE:
+        return _count_units(units, lengths, order, _codes)
+    sizes = np.array(lengths, dtype=np.int64).reshape(-1, 2)
+    shifts = [bits * (order - n) for n in range(1, order + 1)]
+    return _count_blocks(units, sizes, shifts, lambda block, rows: _pack(block, rows, shifts))
+
+
+def _pack(units: Ints, sizes: Ints, shifts: Sequence[int]) -> Ints:
+    """Pack the n-gram at each unit into one integer, with 0 for units after the end of the text.
+
+    Args:
+        units: [units] numbers from 1.
+        sizes: [pairs, 2] number of units of prediction and reference.
+        shifts: [order] position of each unit of an n-gram in the bits of the integer.
+    """
+    ends = np.repeat(np.cumsum(sizes), sizes.ravel())
+    remaining = ends - np.arange(len(units))
+    code = units << shifts[0]
+    for place, shift in enumerate(shifts[1:], 1):
+        code[:-place] |= np.where(remaining[:-place] > place, units[place:], 0) << shift
+    return code
 
 
 def _count_units(units: NDArray[Any], lengths: Sequence[int], order: int, codes: _Codes) -> tuple[NgramCounts, ...]:
@@ -95,7 +124,55 @@ def _count_units(units: NDArray[Any], lengths: Sequence[int], order: int, codes:
     """
     text = np.repeat(np.arange(len(lengths)), lengths)
     remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(units))
-    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in codes(units, remaining, order))
+    counts: list[NgramCounts] = []
+    for start, code in codes(units, remaining, order):
+        sizes = np.bincount(text[start], minlength=len(lengths)).reshape(-1, 2)
+        counts += _count_blocks(code, sizes, [0], lambda block, _: block)
+    return tuple(counts)
+
+
+def _count_blocks(
+    units: Ints, sizes: Ints, shifts: Sequence[int], pack: Callable[[Ints, Ints], Ints]
+) -> tuple[NgramCounts, ...]:
+    """Count n-grams in blocks of at most `_CELLS` cells or of one pair.
+
+    Args:
+        units: [units] units of all pairs.
+        sizes: [pairs, 2] number of units of prediction and reference.
+        shifts: As of `_count_rows`.
+        pack: Returns the n-grams of the units and sizes of a block.
+    """
+    lengths = sizes.sum(axis=1)
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    # There are at most as many rows as units. Memory that is never written is never occupied.
+    tables = [_empty_counts(len(sizes), len(units)) for _ in shifts]
+    filled = [0] * len(shifts)
+    for first, last in _blocks(lengths, 0, len(lengths)):
+        codes = pack(units[ends[first] : ends[last]], sizes[first:last])
+        for n, (pair, ngram, predicted, referenced) in enumerate(_count_rows(codes, sizes[first:last], shifts)):
+            rows, table = slice(filled[n], filled[n] + len(pair)), tables[n]
+            table.pair[rows], table.ngram[rows] = pair + first, ngram
+            table.predicted[rows], table.referenced[rows] = predicted, referenced
+            filled[n] += len(pair)
+    return tuple(
+        NgramCounts(table.pairs, table.pair[:end], table.ngram[:end], table.predicted[:end], table.referenced[:end])
+        for table, end in zip(tables, filled, strict=True)
+    )
+
+
+def _blocks(lengths: Ints, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Yield the first pair, and the one after the last, of blocks; long pairs make only their own block smaller."""
+    if last - first > 1 and (last - first) * (int(lengths[first:last].max()) + 1) > _CELLS:
+        middle = (first + last) // 2
+        yield from _blocks(lengths, first, middle)
+        yield from _blocks(lengths, middle, last)
+    elif first < last:
+        yield first, last
+
+
+def _empty_counts(pairs: int, rows: int) -> NgramCounts:
+    pair, predicted, referenced = (np.empty(rows, np.int32) for _ in range(3))
+    return NgramCounts(pairs, pair, np.empty(rows, np.int64), predicted, referenced)
 
 
 def _hash(word: str) -> int:
@@ -104,12 +181,12 @@ def _hash(word: str) -> int:
 
 def _hashed_codes(units: NDArray[np.uint64], remaining: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
     """Number n-grams as `_codes`, from units that are hashes. The products are meant to wrap around at 2**64."""
-    start, code = np.arange(len(units)), units * _MULTIPLIER
+    start, code = np.arange(len(units)), units * MULTIPLIER
     yield start, (code >> np.uint64(2)).astype(np.int64)
     for n in range(2, order + 1):
         inside = remaining[start] >= n
         start, code = start[inside], code[inside]
-        code = (code ^ units[start + n - 1]) * _MULTIPLIER
+        code = (code ^ units[start + n - 1]) * MULTIPLIER
         yield start, (code >> np.uint64(2)).astype(np.int64)
 
 
@@ -129,42 +206,37 @@ def _codes(units: Ints, remaining: Ints, order: int) -> Iterator[tuple[Ints, Int
         start, code = start[inside], code[inside]
         if kinds * base * 2 > _LARGEST_CODE:  # renumber the (n-1)-grams without gaps so that the codes fit into 62 bits
             distinct, code = np.unique(code, return_inverse=True)
-            kinds = len(distinct)
+            code, kinds = code + 1, len(distinct) + 1
         code, kinds = code * base + units[start + n - 1], kinds * base
         yield start, code
 
 
-def _count(text: Ints, code: Ints, pairs: int) -> NgramCounts:
-    """Count equal n-grams on each side of each pair. Texts with even index are predictions, odd ones references."""
-    pair = text >> 1
-    key = code << 1 | text & 1
-    _sort_rows(key, np.bincount(pair, minlength=pairs))
-    start = np.flatnonzero(_changes(pair, key))
-    times = np.diff(start, append=len(key))
-    pair, key = pair[start], key[start]
-    first = _changes(pair, key >> 1)
-    counts = np.zeros((2, np.count_nonzero(first)), dtype=np.int64)
-    counts[key & 1, np.cumsum(first) - 1] = times
-    return NgramCounts(pairs, pair[first], key[first] >> 1, counts[0], counts[1])
+def _count_rows(code: Ints, sizes: Ints, shifts: Sequence[int]) -> Iterator[tuple[Ints, Ints, Ints, Ints]]:
+    """Count the n-grams of a few pairs.
 
+    Args:
+        code: [units] the n-grams of prediction, reference, prediction and so on.
+        sizes: [pairs, 2] number of n-grams of prediction and reference.
+        shifts: For each order the number of bits after the number of the n-gram. If the last unit of that number is 0,
+            the n-gram reaches beyond the text.
 
-def _sort_rows(key: Ints, lengths: Ints) -> None:
-    """Sort in place each row of `key`, in which rows of the given lengths follow one another."""
-    if len(lengths) > 1 and len(lengths) * int(lengths.max()) > _CELLS:
-        half = len(lengths) // 2
-        middle = int(lengths[:half].sum())
-        _sort_rows(key[:middle], lengths[:half])
-        _sort_rows(key[middle:], lengths[half:])
-    elif len(key):
-        filled = np.arange(lengths.max()) < lengths[:, None]
-        matrix = np.full(filled.shape, np.iinfo(np.int64).max)
-        matrix[filled] = key
-        matrix.sort(axis=1)
-        key[:] = matrix[filled]
-
-
-def _changes(pair: Ints, value: Ints) -> NDArray[np.bool_]:
-    """Mark positions where the pair or the value differs from the previous one."""
-    changes = np.ones(len(pair), dtype=np.bool_)
-    changes[1:] = (pair[1:] != pair[:-1]) | (value[1:] != value[:-1])
-    return changes
+    Yields:
+        For each order the columns of `NgramCounts`.
+    """
+    lengths = sizes.sum(axis=1)
+    width = int(lengths.max(initial=0)) + 1
+    filled = np.arange(width) < lengths[:, None]
+    matrix = np.full(filled.shape, _PADDING)
+    matrix[filled] = code << 1 | np.repeat(np.arange(sizes.size) & 1, sizes.ravel())
+    matrix.sort(axis=1)
+    cells = matrix.ravel()
+    references = np.concatenate([[0], np.cumsum(cells & 1)])  # cells of references before each cell
+    last_unit = (1 << shifts[-2]) - 1 if len(shifts) > 1 else -1
+    for shift in shifts:
+        ngram = cells >> shift + 1
+        # Each row ends with padding, so a run of equal n-grams never continues in the next row.
+        start = np.flatnonzero(np.concatenate([[True], ngram[1:] != ngram[:-1]]))
+        run = ngram[start]
+        times, referenced = np.diff(start, append=len(cells)), np.diff(references[start], append=references[-1])
+        kept = (run != _PADDING >> shift + 1) & (run & last_unit != 0)
+        yield start[kept] // width, run[kept], (times - referenced)[kept], referenced[kept]

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
 from report_gen.metrics.ngrams import count_words
-from report_gen.metrics.pairs import Pairs, split_words
+from report_gen.metrics.pairs import Pairs
 
 _BETA = 1.2
-_NOT_A_WORD = re.compile(r"[^a-z0-9]+")
+_WORD = re.compile(r"[a-z0-9]+")
 _Words = Sequence[Sequence[str]]
 
 
@@ -31,8 +32,7 @@ def rouge_l_coco(pairs: Pairs) -> Measure:
 
 def rouge_score(pairs: Pairs) -> Measure:
     """Compute the F1 of ROUGE-1, ROUGE-2 and ROUGE-L of rouge-score, 0 to 1."""
-    predicted = [split_words(_NOT_A_WORD.sub(" ", text.lower())) for text in pairs.predictions]
-    referenced = [split_words(_NOT_A_WORD.sub(" ", text.lower())) for text in pairs.references]
+    predicted, referenced = _find_words(pairs.predicted_words), _find_words(pairs.reference_words)
     predictions, references = _lengths(predicted), _lengths(referenced)
     columns = [
         _f_score(counts.matches(), np.maximum(predictions - n, 0), np.maximum(references - n, 0), 1.0)
@@ -58,6 +58,12 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
             matched = row & positions[word]
             row = (row + matched | row - matched) & mask
     return len(second) - row.bit_count()
+
+
+def _find_words(texts: _Words) -> list[list[str]]:
+    """Return the words of rouge-score in texts that are split at white space. Each distinct word is searched once."""
+    runs = {word: _WORD.findall(word.lower()) for word in set(chain.from_iterable(texts))}
+    return [list(chain.from_iterable(map(runs.__getitem__, words))) for words in texts]
 
 
 def _common(predicted: _Words, referenced: _Words) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 
 class FindingState(StrEnum):
@@ -106,7 +107,7 @@ class FindingSchema:
         """All findings except "no finding", which follows from the others and would count every error twice."""
         return tuple(name for name in self.findings if name != self.normal)
 
-    @property
+    @cached_property
     def abnormal(self) -> tuple[str, ...]:
         """Findings that a normal study does not have, by the rule of "no finding"; all findings if there is no rule."""
         rule = self.no_finding

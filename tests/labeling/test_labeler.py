@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, load_schema, sentence_spans
+from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, labeler, load_schema, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
 from report_gen.records import FindingSchema, FindingState, Side
 
@@ -240,3 +240,41 @@ def test_mentions_are_frozen() -> None:
     assert isinstance(mention, Mention)
     with pytest.raises(AttributeError):
         mention.finding = "Edema"  # type: ignore[misc]
+
+
+PIECES = [
+    "No effusion",
+    "vs",
+    "Dr",
+    ".",
+    "?",
+    "!",
+    ";",
+    ",",
+    "..",
+    " ",
+    "\n",
+    "\n\n",
+    "1) ",
+    "- ",
+    "Heart: ",
+    "yes",
+    "no.",
+    "3.5",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join))
+def test_sentences_of_short_texts_are_those_of_long_texts(text: str) -> None:
+    spans = [match.span() for match in labeler._SENTENCE.finditer(text)]
+    assert [match.span() for match in labeler._SENTENCE_OF_SHORT_TEXT.finditer(text)] == spans
+
+
+@given(st.lists(st.sampled_from(["No effusion.", "Small effusion.", "Possible edema.", "No edema.", "Scoliosis."])))
+def test_a_label_is_the_strongest_state_of_all_statements(sentences: list[str]) -> None:
+    text = " ".join(sentences)
+    order = ["not-mentioned", "absent", "uncertain", "present"]
+    reader, states = labeler.finding_labeler(chest_xray()), label_findings(text)
+    for finding in ("Pleural Effusion", "Edema"):
+        stated = [one.state for one in reader.read_statements(text) if one.finding == finding]
+        assert states[finding] == max(["not-mentioned", *stated], key=order.index)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import time
 from pathlib import Path
 
+import evaluate
 import numpy as np
 import pytest
 from nltk.translate.meteor_score import exact_match, single_meteor_score
 
 from report_gen.errors import UsageError
-from report_gen.metrics import Pairs, ScoreMethod, score_texts
+from report_gen.metrics import Pairs, ScoreMethod, metric_folder, score_texts
 from report_gen.metrics.exact_stem import exact_stem, stem
 from report_gen.metrics.joining import JoinedReports
-from report_gen.metrics.meteor import Meteor, _finish, _parse, find_meteor
+from report_gen.metrics.meteor import Meteor, MeteorError, _finish, _parse, find_meteor
 
 WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
 
@@ -84,6 +87,58 @@ def test_meteor_is_the_score_of_the_program() -> None:
     np.testing.assert_allclose(ours.per_report[:, 0], [float(score) for score in per_report[:-1]], atol=1e-9)
     assert ours.values[0] == pytest.approx(float(per_report[-1]), abs=1e-9)
     np.testing.assert_array_equal(again.statistics, ours.statistics[3:6])
+
+
+COUNTS = " ".join(["1.0"] * 23)
+
+
+@pytest.fixture
+def stub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program named java that answers with counts and ends after the word "die"; the file of its starts."""
+    starts = tmp_path / "starts"
+    answer = f'case "$line" in *die*) exit 9;; *) echo "{COUNTS}";; esac'
+    write_java(tmp_path / "bin", f"echo $$ >> {starts}; while read line; do {answer}; done")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr("report_gen.metrics.meteor.find_meteor", lambda: tmp_path / "meteor-1.5.jar")
+    return starts
+
+
+def is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_module_keeps_one_program_for_all_calls_and_ends_it(stub: Path) -> None:
+    module = evaluate.load(metric_folder("report_meteor"))
+    first = module.compute(predictions=["a b"], references=["a c"])
+    assert module.compute(predictions=["a b"], references=["a d"]) == first
+    (process,) = map(int, stub.read_text().split())
+    assert is_running(process)
+    del module
+    gc.collect()
+    assert not is_running(process)
+
+
+def test_a_program_that_died_is_reported_and_started_anew(stub: Path) -> None:
+    module = evaluate.load(metric_folder("report_meteor"))
+    with pytest.raises(MeteorError, match="java ended with exit code 9"):
+        module.compute(predictions=["die"], references=["a"])
+    assert set(module.compute(predictions=["a"], references=["a"])) == {"METEOR 1.5"}
+    first, second = map(int, stub.read_text().split())
+    assert not is_running(first)
+    assert is_running(second)
+
+
+@pytest.mark.usefixtures("stub")
+def test_equal_pairs_are_sent_once() -> None:
+    with Meteor() as meteor:
+        sent: list[str] = []
+        meteor._ask = lambda line: (sent.append(line), COUNTS)[1]  # type: ignore[method-assign]
+        assert meteor(Pairs(["a", "b", "a"], ["c", "c", "c"])).statistics.shape == (3, 23)
+    assert sent == ["SCORE ||| c ||| a\n", "SCORE ||| c ||| b\n"]
 
 
 def write_java(folder: Path, script: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from itertools import combinations
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.metrics import ngrams
+from report_gen.metrics import cider, ngrams
+from report_gen.metrics.diversity import diversity_stats, normalize_text
 from report_gen.metrics.ngrams import count_characters, count_words, hash_words
-from report_gen.metrics.rouge import common_subsequence
+from report_gen.metrics.rouge import _find_words, common_subsequence
 
 ORDER = 4
 words = st.lists(st.sampled_from(["a", "b", "c", "é", ""]), max_size=12)
@@ -80,3 +82,28 @@ def test_the_common_subsequence_is_the_longest(first: list[str], second: list[st
         return max(longest(i + 1, j), longest(i, j + 1))
 
     assert common_subsequence(first, second) == longest(0, 0)
+
+
+@given(st.lists(st.tuples(words, words), min_size=1, max_size=9))
+def test_document_frequencies_are_counted_as_by_hand(pairs) -> None:
+    counts = count_words([here for here, _ in pairs], [there for _, there in pairs], ORDER)
+    for bits in (1, 2, 22):  # few slots of the hash table: most n-grams share one
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(cider, "_SLOT_BITS", bits)
+            for n, found in enumerate(counts, 1):
+                df, reports = cider._reference_frequencies(found)
+                assert reports == len(pairs)
+                ngrams_there = [set(plain(there, n)) for _, there in pairs]
+                frequencies = Counter(ngram for there in ngrams_there for ngram in there)
+                for number, (here, there) in enumerate(pairs):
+                    expected = sorted(frequencies[ngram] for ngram in plain(here, n) | plain(there, n))
+                    assert sorted(df[found.pair == number].tolist()) == expected
+
+
+@given(st.lists(st.text(st.sampled_from("aZ09 é.\u0130\u212a\u03a3\ud800\x1c\u00a0-"), max_size=20), max_size=4))
+def test_words_and_texts_are_normalized_as_by_hand(texts: list[str]) -> None:
+    expected = [re.sub("[^a-z0-9]+", " ", text.lower()).split() for text in texts]
+    assert _find_words([text.split() for text in texts]) == expected
+    assert [normalize_text(text) for text in texts] == [re.sub("[^a-z0-9]+", "", text.lower()) for text in texts]
+    stats = diversity_stats(texts, [{}] * len(texts))
+    assert stats.vocabulary == len({word for text in texts for word in re.findall("[a-z0-9]+", text.lower())})
