@@ -23,19 +23,19 @@ from report_gen.records import Study
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
-_SOP_CLASS = 0x00080016
-"""Tag of SOP Class UID, one of the first attributes."""
+_MANUFACTURER = 0x00080070
+"""Tag of Manufacturer, among the first attributes and after SOP Class UID."""
 
 
 def describe_dicom(path: Path, sha256: str) -> Study:
     """Return the record of one file: a study named after the file, with an image for each frame. No pixels are decoded.
 
     Raises:
-        NotAnImageError: The object has no pixels, such as a structured report, or they are no image but a mask or dose.
+        NotAnImageError: The object has no pixels, such as a structured report, or are a mask, a dose or a key image.
         StudyError: The file cannot be opened, is malformed or truncated, or its pixels are not supported.
     """
     with raise_study_errors(path), open_dicom(path) as file:
-        check_is_image(read_dataset(file, ("SOPClassUID",), last=_SOP_CLASS), path)
+        check_is_image(read_dataset(file, ("SOPClassUID", "Manufacturer"), last=_MANUFACTURER), path)
         frames = DicomFrames(file, path, GdcmProcess())
         return study_from_headers(frames.headers(), path, sha256, frames.count)
 

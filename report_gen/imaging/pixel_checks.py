@@ -15,6 +15,7 @@ from pydicom.uid import (
     MRSpectroscopyStorage,
     ParametricMapStorage,
     RTDoseStorage,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 
@@ -22,6 +23,7 @@ from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.fragments import ITEM, Fragments, find_fragments
 from report_gen.imaging.limits import MAX_FRAMES, check_pixel_count
 from report_gen.imaging.memory import format_bytes
+from report_gen.records import PROGRAM
 
 SAMPLES_PER_PIXEL = {
     "MONOCHROME1": 1,
@@ -80,14 +82,26 @@ _DERIVED = (
 )
 """Objects whose pixels are no image to be read, but masks, doses, spectra or measurements."""
 
+_KEY_IMAGE = "key image of a draft"
+
 
 def check_is_image(dataset: FileDataset, path: Path) -> None:
     """Refuse objects whose pixels are no image. They can be displayed, but are no view of a study.
 
+    The key image of a draft belongs to the study of its radiograph, so a folder or an archive gives it back with the
+    radiograph. A draft of it would be a draft of the model's own outlines.
+
+    Args:
+        dataset: The attributes up to Manufacturer (0008,0070).
+        path: The file, named in errors.
+
     Raises:
-        NotAnImageError: The object is a segmentation, a parametric map, a dose or a spectrum.
+        NotAnImageError: The object is a segmentation, a parametric map, a dose, a spectrum or the key image of a draft.
     """
     sop_class = _sop_class(dataset)
+    if sop_class == SecondaryCaptureImageStorage and dataset.get("Manufacturer") == PROGRAM:
+        reason = "is the key image of an earlier draft and no image of the patient; remove it from the input"
+        raise NotAnImageError(path, reason, _KEY_IMAGE)
     if sop_class in _DERIVED:
         kind = _kind(sop_class)
         raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)

@@ -7,8 +7,6 @@ from types import MappingProxyType
 
 from report_gen.records import FindingState
 
-PROGRAM = "report-gen"
-"""Name of this program in documents: the sending application of HL7, the manufacturer in DICOM and FHIR."""
 STATE_SET, LOCATION_SET = "state set by the user", "location set by the user"
 """What the user set of a finding."""
 STATE_WORDS: Mapping[FindingState, str] = MappingProxyType(

@@ -14,12 +14,12 @@ from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
+from report_gen.outputs.draft_terms import STATE_WORDS
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.outputs.versions import DocumentVersion
-from report_gen.records import BANNER, Finding, FindingState, Report, Side, Zone, strip_controls
+from report_gen.records import BANNER, PROGRAM, Finding, FindingState, Report, Side, Zone, strip_controls
 
 DRAFT, NOTICE = "Draft", "Notice"
 MODEL, WEIGHTS, PROGRAM_VERSION = "Model", "Weights SHA-256", "Program version"

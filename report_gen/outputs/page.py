@@ -24,10 +24,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
-from report_gen.records import BANNER, remove_controls
+from report_gen.records import BANNER, PROGRAM, remove_controls
 from report_gen.rendering.fonts import EAST_ASIAN_FONTS, east_asian_fonts, font_file
 from report_gen.rendering.outlines import OUTLINE_COLORS
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from report_gen.outputs.draft_terms import PROGRAM
-from report_gen.records import PriorComparison, Report
+from report_gen.records import PROGRAM, PriorComparison, Report
 
 _MOST_INPUTS = 8
 """Input files that are listed."""

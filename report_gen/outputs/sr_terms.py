@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from report_gen.outputs.draft_terms import LOCATION_SET, PROGRAM, STATE_SET
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
+from report_gen.records import PROGRAM
 
 MANUFACTURER = PROGRAM
 """Manufacturer (0008,0070) of every DICOM object of a draft."""

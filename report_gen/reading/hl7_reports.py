@@ -9,7 +9,6 @@ from itertools import groupby
 
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
-from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.er7 import Segment, parse_message
 from report_gen.reading.plain_reports import (
     WithdrawnReportError,
@@ -21,6 +20,7 @@ from report_gen.reading.plain_reports import (
     plain_report,
 )
 from report_gen.records import (
+    PROGRAM,
     Finding,
     FindingLocation,
     FindingState,

@@ -15,6 +15,9 @@ from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
+PROGRAM = "report-gen"
+"""Name of this program in documents: the sending application of HL7, the manufacturer in DICOM and FHIR."""
+
 AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
 """Properties of an image other than findings."""

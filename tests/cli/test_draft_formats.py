@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from report_gen import files as file_module
 from report_gen.drafting import Drafter, DraftRequest
 from report_gen.errors import OutputError, StudyError
+from report_gen.imaging import read_study
 from report_gen.outputs import DraftDocument, OutputFormat, extras, formats, get_format
 from report_gen.outputs.versions import DocumentVersion
 from report_gen.records import BANNER, Report, Study
@@ -451,3 +453,25 @@ def test_the_help_lists_every_format_with_its_summary(report_gen: Command) -> No
 def test_a_printed_draft_begins_with_the_banner(draft: Command, studies: Path) -> None:
     answer = draft(studies / "study-0", "--format", "txt", "--format", "txt")
     assert (answer.code, answer.out.startswith(BANNER)) == (0, True)
+
+
+def test_the_key_image_of_a_draft_is_no_image_of_its_study(draft: Command, tmp_path: Path) -> None:
+    """It has the Study Instance UID of the radiograph, beside which a folder or an archive gives it back."""
+    pytest.importorskip("highdicom", reason="the extra clinical is not installed")
+    write_dicom(tmp_path / "chest.dcm", noise_image().astype(np.uint16))
+    arguments = (tmp_path, "-o", tmp_path, "--format", "dicom-sc", "--format", "json")
+    assert draft(*arguments).code == 0
+    (key_image,) = tmp_path.glob("*.sc.dcm")
+    again = draft(*arguments, "--resume")
+    assert again.code == 0
+    assert "files without an image were passed over: 1 key image of a draft" in again.err
+    assert "1 of 1 studies were drafted before" in again.err
+    alone = draft(key_image)
+    assert (alone.code, alone.out) == (3, "")
+    assert "is the key image of an earlier draft and no image of the patient; remove it from the input" in alone.err
+
+
+def test_secondary_captures_of_other_programs_are_images(tmp_path: Path) -> None:
+    pixels = noise_image().astype(np.uint16)
+    path = write_dicom(tmp_path / "chest.dcm", pixels, SOPClassUID=SecondaryCaptureImageStorage, Manufacturer="ACME")
+    assert len(read_study(path).images) == 1

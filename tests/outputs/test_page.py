@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import threading
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -313,6 +314,17 @@ def test_the_table_of_findings_fills_the_sheet_of_the_images(report: Report, pic
     assert len(rows[0]) >= 3
     for sheet, text in zip(rows, pages, strict=True):
         assert not sheet or (len(sheet) >= 3 and "Finding State Probability Threshold Location" in text)
+
+
+@pytest.mark.usefixtures("pango")
+@pytest.mark.parametrize("text", ["heart and lungs " * 187, "x" * 2000], ids=["words", "one word"])
+def test_a_sentence_of_thousands_of_characters_is_printed_in_seconds(report: Report, picture: Study, text: str) -> None:
+    """It took minutes, because WeasyPrint measured the cell of the sentence in quadratic time."""
+    long = replace(report, sections=(Section(SectionName.INDICATION, (Sentence(text.strip()),)),))
+    start = time.process_time()
+    pages = pdf_pages(format_pdf(DraftDocument(report=long, study=picture)))
+    assert time.process_time() - start < 10
+    assert "".join(text.split()) in "".join("".join(pages).split())
 
 
 @pytest.mark.usefixtures("pango")

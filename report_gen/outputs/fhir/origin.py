@@ -6,14 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.demographics import date_of, identifier_of, name_parts, text_of
-from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.report import attachment
 from report_gen.outputs.fhir.terms import Json
 from report_gen.outputs.json import provenance_document
 from report_gen.outputs.source_header import SourceImage
-from report_gen.records import strip_controls
+from report_gen.records import PROGRAM, strip_controls
 
 MODEL_CARD, SETTINGS = "model card", "provenance"
 """Names of the DocumentReferences."""
