@@ -35,7 +35,7 @@ def test_an_earlier_study_of_the_same_patient(tmp_path: Path) -> None:
     [
         ({"PatientID": "SECRET2"}, r"it shows another patient \(different Patient ID\)"),
         ({"PatientBirthDate": "19900101"}, r"it shows another patient \(different birth date\)"),
-        ({"PatientID": "", "PatientName": "Roe^Jane"}, r"it shows another patient \(other name\)"),
+        ({"PatientID": "", "PatientName": "Roe^Jane"}, r"it shows another patient \(different name\)"),
         ({"StudyDate": "20240114"}, "it is later"),
         ({"StudyDate": "20240113", "StudyTime": "1100"}, "it is later"),
         ({"StudyDate": "20240113", "StudyTime": "1000"}, "it is later, or of the same time"),
