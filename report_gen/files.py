@@ -180,7 +180,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
         return OutputError(f"{path}: cannot be written, because it is a folder; give the name of a file")
     if error.errno == errno.ENOENT:  # such as below /proc; folders that are missing are created
         return OutputError(
-            f"{path}: cannot be written, because the system takes no new file there; choose another path"
+            f"{path}: cannot be written, because the system does not allow a new file there; choose another path"
         )
     reason = error.strerror or type(error).__name__
     is_forbidden = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)

@@ -65,7 +65,7 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if len(self.text) > LONGEST_PROMPT:
-            raise UsageError(f"{self.name}: more than {LONGEST_PROMPT} characters, so it is no prompt; shorten it")
+            raise UsageError(f"{self.name}: more than {LONGEST_PROMPT} characters, so it is not a prompt; shorten it")
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
         if unknown is not None:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)

@@ -50,7 +50,7 @@ def test_a_folder_where_the_system_takes_no_file(path: str) -> None:
         with pytest.raises(OutputError) as refused:
             check()
         assert str(refused.value) == (
-            f"{path}: cannot be written, because the system takes no new file there; choose another path"
+            f"{path}: cannot be written, because the system does not allow a new file there; choose another path"
         )
 
 

@@ -42,7 +42,7 @@ def test_a_prompt_of_extreme_length_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     for text in ("word " * 2_000_000, "{views}" * 1_500_000, "{" * 10_000_000):
         path.write_text(text)
-        with pytest.raises(UsageError, match=r"mine\.txt: more than 65536 characters, so it is no prompt; shorten it"):
+        with pytest.raises(UsageError, match=r"mine\.txt: more than 65536 characters, so it is not a prompt; shorten"):
             load_prompt(path)
 
 

@@ -44,7 +44,7 @@ PriorDays = Annotated[
     str | None,
     typer.Option(
         metavar="N|unknown",
-        help="Days from the prior study to the study. Default: from the headers. `unknown`: it is earlier, but not by "
+        help="Days from the prior study to this study. Default: from the headers. `unknown`: it is earlier, but not by "
         "how much. Needs --prior.",
     ),
 ]
@@ -121,7 +121,7 @@ def read_priors(
         _print_unordered(list(unordered_pairs(studies)))
         return {study: (one,) for study, one in zip(studies, found, strict=True) if one is not None}
     if len(studies) > 1:
-        raise UsageError(f"--prior names the prior of one study, and there are {len(studies)}; use --prior auto")
+        raise UsageError(f"--prior names the prior study of one study, but there are {len(studies)}; use --prior auto")
     priors, refused = read_input(archives, view, as_study=as_study)
     if refused:
         raise refused[0]
@@ -152,7 +152,7 @@ def _read_prior_report(path: Path, prior: Study) -> Report:
 
     report = read_report(path, plain_text=True)
     if names_other_patient(path, prior.patient_id):
-        raise StudyError(path, "is the report of another patient (other Patient ID); give that of the prior study")
+        raise StudyError(path, "is the report of another patient (different Patient ID); give that of the prior study")
     return report
 
 

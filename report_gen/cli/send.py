@@ -31,7 +31,7 @@ def send(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE", readable=False, help="DICOM files, drafts or images, or folders of which they are sent."
+            metavar="FILE", readable=False, help="DICOM files (drafts or images), or folders that contain them."
         ),
     ],
     to: Annotated[
@@ -40,13 +40,13 @@ def send(
             "--to",
             metavar="AET@HOST:PORT|URL",
             help="DICOM node for C-STORE, such as ORTHANC@127.0.0.1:4242, or root URL of a DICOMweb service for "
-            "STOW-RS, such as http://127.0.0.1:8042/dicom-web. The environment variable REPORT_GEN_STOW_TOKEN may have "
-            "the token of the service, or `Basic ...`.",
+            "STOW-RS, such as http://127.0.0.1:8042/dicom-web. The environment variable REPORT_GEN_STOW_TOKEN may "
+            "contain the token of the service, or `Basic ...`.",
         ),
     ],
     allow_remote: Annotated[
         bool,
-        typer.Option("--allow-remote", help="Allow a receiver on another computer. Data of patients leave this one."),
+        typer.Option("--allow-remote", help="Allow a receiver on another computer. Patient data leave this computer."),
     ] = False,
     calling_aet: Annotated[
         str, typer.Option(metavar="AET", help="AE title of this sender, for C-STORE.")
@@ -57,7 +57,7 @@ def send(
         typer.Option(metavar="FILE", help="Trusted certificates, PEM. Default: those of the system."),
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Certificate of this sender, PEM, if the receiver wants one.")
+        Path | None, typer.Option(metavar="FILE", help="Certificate of this sender, PEM, if the receiver requires one.")
     ] = None,
     tls_key: Annotated[
         Path | None,
@@ -72,15 +72,15 @@ def send(
             min=0,
             max=10,
             help="Further attempts after a transient failure: no connection (also if it is refused), no answer, "
-            "receiver busy. The waits are 1, 2, 4 ... up to 30 seconds; those of 3 attempts are 7 seconds in all.",
+            "receiver busy. The waits are 1, 2, 4 ... up to 30 seconds; 3 attempts wait 7 seconds in all.",
         ),
     ] = 3,
     commit: Annotated[
         bool,
         typer.Option(
             "--commit",
-            help="Ask the DICOM node to commit to keep the files (storage commitment), and wait for its answer for the "
-            "time of --timeout.",
+            help="Ask the DICOM node to commit to keep the files (storage commitment), and wait up to --timeout "
+            "for its answer.",
         ),
     ] = False,
     commit_port: Annotated[
@@ -118,12 +118,12 @@ def send(
     keeper = _commitment_node(destination, commit=commit, port=commit_port)
     if not destination.is_loopback:
         how = "" if destination.is_encrypted else " without encryption"
-        print_notice(f"data of patients leave this computer{how}, for {destination}")
+        print_notice(f"patient data leave this computer{how}, for {destination}")
     with stop_on_signals("files that are listed as stored are in the archive; send the others again"):
         found = find_objects(paths)
         print_errors(found.refused)
         if found.ignored:
-            print_notice(f"files of folders that are not DICOM and are not sent: {found.ignored}")
+            print_notice(f"files in folders that are not DICOM and are not sent: {found.ignored}")
         connection: dict[str, Any] = {"calling_aet": calling_aet, "timeout": timeout, "tls": certificates}
         if keeper is None:
             results = _send(destination, found.objects, retries, connection)

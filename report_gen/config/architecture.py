@@ -207,7 +207,7 @@ def _check_value(name: str, value: object, *, largest: int, depth: int = 0) -> N
 def _check_items(name: str, value: object, *, largest: int, depth: int) -> None:
     if not isinstance(value, Mapping | list | tuple) or depth >= _MAX_DEPTH or len(value) > _MAX_ITEMS:
         raise ValueError(
-            f"{name} is no simple value, or has more than {_MAX_ITEMS} items or {_MAX_DEPTH} levels; correct it"
+            f"{name} is not a simple value, or has more than {_MAX_ITEMS} items or {_MAX_DEPTH} levels; correct it"
         )
     if isinstance(value, Mapping):
         for key, item in value.items():

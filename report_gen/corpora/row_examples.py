@@ -147,7 +147,7 @@ def _column(use: ColumnUse, field: str) -> str:
 def _names(values: Any, column: str, location: str) -> list[str]:
     values = [] if values is None else values
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
-        raise CorpusError(f"{location}: {column!r} is no list of texts; write a list, or texts separated by ';'")
+        raise CorpusError(f"{location}: {column!r} is not a list of texts; write a list, or texts separated by ';'")
     return [item.strip() for item in values if item.strip()]
 
 
@@ -213,7 +213,7 @@ def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema,
         raise CorpusError(f"{location}: 'stored_px' must be a number of pixels, or empty; correct the value")
     boxes = _split_list(_value(row, use, "finding_boxes") or [])
     if not isinstance(boxes, list):
-        raise CorpusError(f"{location}: 'finding_boxes' is no list of boxes; correct the value")
+        raise CorpusError(f"{location}: 'finding_boxes' is not a list of boxes; correct the value")
     return {name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)} | {
         "source": str(source) if isinstance(source, str | int) else "",
         "stored_px": int(size or 0),

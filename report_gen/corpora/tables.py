@@ -37,7 +37,7 @@ def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str,
         for number, row in enumerate(reader, start=1):
             if None in row or None in row.values():
                 raise CorpusError(
-                    f"{path}: row {number} has another number of values than the header line; quote texts that contain "
+                    f"{path}: row {number} does not have as many values as the header line; quote texts that contain "
                     "the separator"
                 )
             yield {name: value.strip() for name, value in row.items()}

@@ -46,7 +46,7 @@ def _mismatches(text: str, states: Sequence[FindingState], schema: FindingSchema
         if not predicted[name].is_stated:
             kind = "stated in the text, but not predicted from the image"
         elif in_text[name].is_stated:
-            kind = "certain in the text, but only possible by the image"
+            kind = "certain in the text, but only uncertain in the prediction"
         else:
             kind = "predicted from the image, but missing or denied in the text"
         names.setdefault(kind, []).append(name)

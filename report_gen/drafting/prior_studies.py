@@ -71,7 +71,7 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
 
     Raises:
         StudyError: The prior study is the same study, shows another patient, is of another modality or body part, is
-            not earlier, or has no date; or its report is that of another study.
+            not earlier, or has no date; or its report belongs to another study.
     """
     earlier, notices = prior.study, list[str]()
     if _is_same(study, earlier):
@@ -81,14 +81,15 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     if differing == ["name"] and same_id:  # names change
         notices.append("the name of the patient differs in the prior study, but the Patient ID is the same")
     elif differing:
-        raise _refusal(study, prior, f"it shows another patient (other {' and '.join(differing)}); give another study")
+        reason = f"it shows another patient (different {' and '.join(differing)}); give another study"
+        raise _refusal(study, prior, reason)
     elif not same_id:
         notices.append("the Patient IDs do not show that the prior study is of the same patient; check it")
     if reason := _other_kind(study, earlier):
         raise _refusal(study, prior, f"{reason}; give one of the same kind")
     reported = None if prior.report is None else prior.report.provenance.study_instance_uid
     if reported and earlier.study_instance_uid and reported != earlier.study_instance_uid:
-        raise _refusal(study, prior, "its report is that of another study; give the report of the prior study")
+        raise _refusal(study, prior, "its report belongs to another study; give the report of the prior study")
     return CheckedPrior(prior, _days_earlier(study, prior), tuple(notices))
 
 
@@ -193,7 +194,7 @@ def _other_kind(study: Study, prior: Study) -> str:
     """Return why a prior study is of another kind than the study, by their headers; empty if it is of the same."""
     here, there = _modalities(study), _modalities(prior)
     if here and there and here.isdisjoint(there):
-        return "its modality is another one"
+        return "its modality differs"
     here, there = _body_parts(study), _body_parts(prior)
     if here and there and here.isdisjoint(there):
         return f"its header names {', '.join(sorted(there))}, and that of the study {', '.join(sorted(here))}"

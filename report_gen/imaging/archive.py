@@ -125,7 +125,7 @@ def _check_members(members: Sequence[zipfile.ZipInfo], path: Path, folder: Path)
     if any(member.flag_bits & _ENCRYPTED for member in members):
         raise StudyError(path, "the ZIP archive is encrypted; unpack it with its password, and give the folder")
     if any(member.compress_type not in _COMPRESSIONS for member in members):
-        raise StudyError(path, "the ZIP archive is compressed in another way than by deflate; unpack it by hand")
+        raise StudyError(path, "the ZIP archive is not compressed by deflate; unpack it by hand")
     size = sum(member.file_size for member in members)
     largest = min(MAX_UNPACKED_BYTES, max(_ALWAYS_ALLOWED, _LARGEST_RATIO * path.stat().st_size))
     if size > largest:

@@ -114,7 +114,7 @@ class _Child:
             self._process.kill()
             code, messages = self._process.wait(), self._read_log()
             if any(words in messages for words in _NO_MEMORY):
-                raise MemoryError("GDCM has not enough memory")
+                raise MemoryError("GDCM does not have enough memory")
             raise RuntimeError(f"GDCM ended with {code}")
         if _PADDED in self._read_log():
             raise RuntimeError("GDCM padded a truncated image")

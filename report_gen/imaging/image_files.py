@@ -154,7 +154,7 @@ def _not_an_image(path: Path, head: bytes) -> StudyError:
     if suffix in _UNSUPPORTED_SUFFIXES:
         return StudyError(path, f"is an image in a format that is not supported; export it as {FORMATS}")
     if head.startswith(_ZIP):
-        reason = "is a ZIP archive, which is unpacked only if it is named itself; name it, or unpack it"
+        reason = "is a ZIP archive, which is unpacked only if it is given by name; give its name, or unpack it"
         return NotAnImageError(path, f"{reason} (open_archives in Python)")
     if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
         return StudyError(path, f"is neither an image nor a text; give a {FORMATS} file")

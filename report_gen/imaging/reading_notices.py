@@ -32,7 +32,7 @@ def describe_passed_over(errors: Sequence[NotAnImageError]) -> Iterator[str]:
     parts = [f"{number} {kind.removesuffix(' Storage')}" for kind, number in sorted(kinds.items())]
     parts += [f"{len(others)} of another kind, such as {others[0]}"] if others else []
     if parts:
-        yield f"files without an image were passed over: {', '.join(parts)}"
+        yield f"files without an image were ignored: {', '.join(parts)}"
 
 
 def describe_links(outside: Sequence[Path], dangling: Sequence[Path]) -> Iterator[str]:

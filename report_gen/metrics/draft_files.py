@@ -133,5 +133,5 @@ def _read(file: Path, suffix: str) -> str | None:
 
 def _content(file: Path) -> str:
     if file.stat().st_size > _LARGEST_TEXT:
-        raise CorpusError(f"{file}: larger than 16 MiB, so it is no draft; remove it")
+        raise CorpusError(f"{file}: larger than 16 MiB, so it is not a draft; remove it")
     return file.read_text(encoding="utf-8-sig")

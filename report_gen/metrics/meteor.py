@@ -155,7 +155,7 @@ def _parse(answer: str) -> list[float]:
         counts = [float(count) for count in answer.split()]
     except ValueError as error:
         raise MeteorError(
-            f"METEOR 1.5: java answered {answer[:60].strip()!r}, which are no counts; {_REMEDY}"
+            f"METEOR 1.5: java answered {answer[:60].strip()!r}, which are not counts; {_REMEDY}"
         ) from error
     if len(counts) != _STATISTICS:
         raise MeteorError(

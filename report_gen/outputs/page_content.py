@@ -227,8 +227,8 @@ def _findings_note(report: Report) -> str:
     thresholds = [one for one in report.findings if one.present_threshold is not None]
     if thresholds:
         sentences.append(
-            "Threshold: a finding is present from this probability on, and uncertain from the one in brackets. Each "
-            "finding has its own, so that a rare finding may be present at a low probability."
+            "Threshold: a finding is present if its probability reaches this value, and uncertain if it reaches the "
+            "value in brackets. Each finding has its own, so that a rare finding may be present at a low probability."
         )
     sentences += [
         f"If {one.name} reaches its threshold, the study counts as normal, and its other findings, except devices, as "

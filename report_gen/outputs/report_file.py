@@ -16,7 +16,7 @@ def read_report_file(path: Path) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        StudyError: The file does not exist, is no regular file, is too large, or cannot be read.
+        StudyError: The file does not exist, is not a regular file, is too large, or cannot be read.
     """
     try:
         if not path.exists():
@@ -28,5 +28,5 @@ def read_report_file(path: Path) -> bytes:
     except OSError as error:
         raise StudyError(path, f"cannot be read ({error.strerror}); check the file") from error
     if len(content) > LARGEST_FILE:
-        raise StudyError(path, f"larger than {LARGEST_FILE // 2**20} MiB, so it is no report; give another file")
+        raise StudyError(path, f"larger than {LARGEST_FILE // 2**20} MiB, so it is not a report; give another file")
     return content

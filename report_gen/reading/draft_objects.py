@@ -135,7 +135,7 @@ def _probability(item: Dataset) -> float | None:
     for number in _children(item, PROBABILITY.value):
         probability = float(number.MeasuredValueSequence[0].NumericValue)
         if not 0 <= probability <= 1:
-            raise ValueError("a number is no probability")
+            raise ValueError("a number is not a probability")
         return probability
     return None
 

@@ -101,7 +101,7 @@ class _Observation(_Valued):
         part = self.part(text)
         value = None if part is None or part.value_quantity is None else part.value_quantity.value
         if value is not None and not 0 <= value <= 1:
-            raise ValueError("a threshold is no probability")
+            raise ValueError("a threshold is not a probability")
         return value
 
     def states(self, text: str) -> bool:

@@ -110,13 +110,13 @@ def _why_no_text_sr(path: Path) -> str:
     """Return why `read_structured_report` found no text SR in a DICOM file, and what to do."""
     with raise_study_errors(path, BROKEN_DICOM):
         if path.stat().st_size > LARGEST_FILE:
-            return f"larger than {LARGEST_FILE // 2**20} MiB, so it is no DICOM SR with text; give another file"
+            return f"larger than {LARGEST_FILE // 2**20} MiB, so it is not a DICOM SR with text; give another file"
         sop_class = UID(str(read_attributes(path, ("SOPClassUID",)).get("SOPClassUID") or ""))
     if not sop_class:
         return "it ends before its SOP Class UID, or has none; copy or export the report again"
     kind = f"the class {sop_class.name}" if sop_class.name != sop_class else "another class"  # the UID may be any text
     return (
-        f"no DICOM SR with text, but an object of {kind}; give a Basic Text, Enhanced or Comprehensive SR, or a "
+        f"not a DICOM SR with text, but an object of {kind}; give a Basic Text, Enhanced or Comprehensive SR, or a "
         "Comprehensive 3D SR of report-gen"
     )
 

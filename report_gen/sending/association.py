@@ -110,7 +110,7 @@ class DicomPeer:
             return self._unreachable(error)
         hint = "check --tls and --tls-cert" if self.node.with_tls else "check whether it needs --tls"
         return ReceiverError(
-            f"{self.node}: gave no answer of a DICOM node; {hint}, and whether the port is right", is_transient=True
+            f"{self.node}: did not answer as a DICOM node; {hint}, and whether the port is right", is_transient=True
         )
 
     def _unreachable(self, error: OSError) -> ReceiverError:

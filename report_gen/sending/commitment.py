@@ -101,7 +101,7 @@ class StorageCommitment:
         context = build_context(_PUSH_MODEL)
         association = self._peer.associate([context], [(evt.EVT_N_EVENT_REPORT, self._take_report)])
         if association is None:
-            raise ReceiverError(f"{self._peer.node}: takes no requests for storage commitment; leave --commit out")
+            raise ReceiverError(f"{self._peer.node}: does not support storage commitment; leave --commit out")
         try:
             self._send_request(association, objects)
             return self._wait(association)

@@ -102,7 +102,7 @@ def parse_destination(
     if not found.is_loopback:
         if not allow_remote:
             raise UsageError(
-                f"--to {found}: is on another computer; add --allow-remote if data of patients may leave this one"
+                f"--to {found}: is on another computer; add --allow-remote if patient data may leave this computer"
             )
         if is_url and token and not found.is_encrypted:
             raise UsageError(f"--to {found}: the token would be sent unencrypted; give an https URL")

@@ -101,7 +101,7 @@ def _read_object(path: Path) -> DicomObject:
         if not path.exists():
             raise StudyError(path, "does not exist; check the path")
         if not path.is_file():
-            raise StudyError(path, "is no regular file; give a DICOM file")
+            raise StudyError(path, "is not a regular file; give a DICOM file")
         if not _has_prefix(path):
             with path.open("rb") as file:
                 raise StudyError(path, _NO_PREFIX if is_dicom(file.read(_PREFIX.stop)) else _NO_DICOM)

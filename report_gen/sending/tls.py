@@ -57,12 +57,12 @@ def tls_failure(receiver: object, error: OSError | None, *, without_tls: str) ->
         reason = error.verify_message
     elif isinstance(error, ssl.SSLError) and error.reason in _NO_RECORD:
         return ReceiverError(
-            f"{receiver}: does not speak TLS on this port; correct the port, or {without_tls} if it has no TLS"
+            f"{receiver}: does not use TLS on this port; correct the port, or {without_tls} if it has no TLS"
         )
     elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
         return ReceiverError(
             f"{receiver}: closed the connection before TLS was agreed; check whether this port has TLS, and "
-            "whether the receiver wants --tls-cert",
+            "whether the receiver requires --tls-cert",
             is_transient=True,
         )
     else:

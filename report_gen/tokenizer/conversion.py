@@ -87,14 +87,14 @@ def cut(source: SourceTokenizer, used: Iterable[str]) -> PretrainedTokenizer:
         used: Pieces, in the spelling of the vocabulary.
 
     Raises:
-        CheckpointError: As `convert`, or the tokenizer is no byte-level BPE.
+        CheckpointError: As `convert`, or the tokenizer is not a byte-level BPE.
     """
     alphabet = source.ids.keys() & set(ByteLevel.alphabet())  # many lack bytes that no usual text has
     first = source.settings.get("pre_tokenizer") or {}
     kinds = {step.get("type") for step in first.get("pretokenizers", (first,))}
     if source.settings["model"].get("type") != "BPE" or "ByteLevel" not in kinds:
         raise CheckpointError(
-            f"{source.name}: its tokenizer is no byte-level BPE, so it cannot be cut; "
+            f"{source.name}: its tokenizer is not a byte-level BPE, so it cannot be cut; "
             'set model.decoder.tokenizer = "pretrained"'
         )
     return convert(source, close_under_merges(alphabet | set(used), _merges(source)))
@@ -127,7 +127,7 @@ def source_rows(source: SourceTokenizer, tokenizer: PretrainedTokenizer) -> list
         return special + [ids[piece] for piece in tokenizer.pieces[len(SLOTS) :]]
     except KeyError as error:
         raise CheckpointError(
-            f"{source.name}: has no token {str(error)[:50]}, so the tokenizer of this run is of another model; "
+            f"{source.name}: has no token {str(error)[:50]}, so the tokenizer of this run belongs to another model; "
             "give the model that the run was started with"
         ) from error
 

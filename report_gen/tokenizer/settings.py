@@ -119,12 +119,12 @@ def _check_part(part: str, step: Any) -> None:
     if step is None:
         return
     if not isinstance(step, dict):
-        raise ValueError(f"{part} is no object")
+        raise ValueError(f"{part} is not an object")
     steps: Any = [step]
     if step.get("type") == "Sequence":
         steps = step.get(_SEQUENCES[part])
         if not isinstance(steps, list) or len(steps) > _MAX_STEPS or step.keys() != {"type", _SEQUENCES[part]}:
-            raise ValueError(f"{part} is no sequence of at most {_MAX_STEPS} steps")
+            raise ValueError(f"{part} is not a sequence of at most {_MAX_STEPS} steps")
     for one in steps:
         kind = one.get("type") if isinstance(one, dict) else None
         known = _STEPS[part].get(kind) if isinstance(kind, str) else None
@@ -148,13 +148,13 @@ def _check_setting(name: str, key: str, step: Mapping[str, Any]) -> None:
 def _check_pattern(name: str, pattern: Any, content: Any) -> None:
     """Check a pattern: a listed regular expression, or a text that is not shorter than its replacement."""
     if not isinstance(pattern, dict) or len(pattern) != 1:
-        raise ValueError(f"{name} is no pattern")
+        raise ValueError(f"{name} is not a pattern")
     ((kind, text),) = pattern.items()
     if kind == "Regex" and content is None:
         if not isinstance(text, str) or text not in PATTERNS:
             raise ValueError(f"{name}: the regular expression is not on the list of supported ones")
     elif kind != "String" or not isinstance(text, str) or not 0 < len(text) <= _MAX_TEXT:
-        raise ValueError(f"{name} is no text of 1 to {_MAX_TEXT} characters")
+        raise ValueError(f"{name} is not a text of 1 to {_MAX_TEXT} characters")
     elif content is not None and (not isinstance(content, str) or len(content) > len(text)):
         raise ValueError(f"{name} is shorter than its replacement")
 
@@ -176,7 +176,7 @@ def _check_model(model: Mapping[str, Any]) -> list[str]:
         return _check_scores(model)
     vocabulary = model.get("vocab")
     if not isinstance(vocabulary, dict) or len(vocabulary) > MAX_PIECES:
-        raise ValueError(f"model.vocab is no object of at most {MAX_PIECES} pieces")
+        raise ValueError(f"model.vocab is not an object of at most {MAX_PIECES} pieces")
     pieces = [""] * len(vocabulary)
     for piece, number in vocabulary.items():
         if type(number) is not int or not 0 <= number < len(pieces) or pieces[number] or not _is_piece(piece):
@@ -190,10 +190,10 @@ def _check_model(model: Mapping[str, Any]) -> list[str]:
 def _check_scores(model: Mapping[str, Any]) -> list[str]:
     vocabulary = model.get("vocab")
     if not isinstance(vocabulary, list) or len(vocabulary) > MAX_PIECES or model.get("unk_id") != UNK_ID:
-        raise ValueError(f"model.vocab is no list of at most {MAX_PIECES} pieces, or unk_id is not {UNK_ID}")
+        raise ValueError(f"model.vocab is not a list of at most {MAX_PIECES} pieces, or unk_id is not {UNK_ID}")
     for row in vocabulary:
         if not isinstance(row, list) or len(row) != 2 or not _is_piece(row[0]) or not _is_score(row[1]):
-            raise ValueError("model.vocab is no list of pieces with scores")
+            raise ValueError("model.vocab is not a list of pieces with scores")
     return [row[0] for row in vocabulary]
 
 
@@ -202,10 +202,10 @@ def _check_merges(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> No
         raise ValueError("model.continuing_subword_prefix is not supported for a BPE")
     merges = model.get("merges")
     if not isinstance(merges, list) or len(merges) > MAX_PIECES:
-        raise ValueError(f"model.merges is no list of at most {MAX_PIECES} merges")
+        raise ValueError(f"model.merges is not a list of at most {MAX_PIECES} merges")
     for merge in merges:
         if not isinstance(merge, list) or len(merge) != 2 or not all(isinstance(part, str) for part in merge):
-            raise ValueError("model.merges is no list of pairs of pieces")
+            raise ValueError("model.merges is not a list of pairs of pieces")
         if any(piece not in vocabulary for piece in (*merge, merge[0] + merge[1])):
             raise ValueError("model.merges has a piece that model.vocab lacks")
 
@@ -213,16 +213,16 @@ def _check_merges(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> No
 def _check_added(tokens: Any, *, first: int) -> Iterator[str]:
     """Yield the contents of pieces that were added to a vocabulary; their ids follow those of the vocabulary."""
     if not isinstance(tokens, list) or len(tokens) > MAX_PIECES:
-        raise ValueError("added_tokens is no list")
+        raise ValueError("added_tokens is not a list")
     for number, token in enumerate(tokens):
         if not isinstance(token, dict) or token.keys() != _ADDED or type(token["id"]) is not int:
-            raise ValueError("added_tokens has an entry that is no piece")
+            raise ValueError("added_tokens has an entry that is not a piece")
         flags = [token[key] for key in ("special", "lstrip", "rstrip")]
         others = [token[key] for key in ("single_word", "normalized")]
         if token["id"] != first + number or any(flag is not False for flag in flags):
             raise ValueError("added_tokens are not numbered after the vocabulary, are special, or remove blanks")
         if not _is_piece(token["content"]) or not all(isinstance(flag, bool) for flag in others):
-            raise ValueError("added_tokens has an entry that is no piece")
+            raise ValueError("added_tokens has an entry that is not a piece")
         yield token["content"]
 
 

@@ -305,7 +305,8 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_read(
     assert answer == Answer(
         5,
         "",
-        "report-gen: /proc/x: cannot be written, because the system takes no new file there; choose another path\n",
+        "report-gen: /proc/x: cannot be written, because the system does not allow a new file there; "
+        "choose another path\n",
     )
 
 

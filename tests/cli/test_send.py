@@ -73,7 +73,7 @@ def test_a_folder_of_drafts_is_sent_without_its_other_files(report_gen: Command,
     with dicom_node() as node:
         answer = report_gen("send", tmp_path / "out", "--to", f"ARCHIVE@localhost:{node.port}")
     assert (answer.code, answer.out) == (0, f"stored\t{tmp_path / 'out' / 'chest.dcm'}\n")
-    assert "notice: files of folders that are not DICOM and are not sent: 1\n" in answer.err
+    assert "notice: files in folders that are not DICOM and are not sent: 1\n" in answer.err
 
 
 def test_only_files_that_are_not_dicom(report_gen: Command, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_another_computer_needs_an_option(report_gen: Command, tmp_path: Path, t
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", to)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
-        f"report-gen: --to {to}: is on another computer; add --allow-remote if data of patients may leave this one\n"
+        f"report-gen: --to {to}: is on another computer; add --allow-remote if patient data may leave this computer\n"
     )
 
 
@@ -151,7 +151,7 @@ def test_a_notice_says_that_data_leave_the_computer(report_gen: Command, tmp_pat
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", to, "--allow-remote", "--retries", 0)
     assert answer.code == 7
     notice, error, _ = answer.err.splitlines()
-    assert notice == f"report-gen: notice: data of patients leave this computer without encryption, for {to}"
+    assert notice == f"report-gen: notice: patient data leave this computer without encryption, for {to}"
     assert error.startswith(f"report-gen: {to}: cannot be reached (")
 
 

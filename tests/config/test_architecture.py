@@ -152,8 +152,8 @@ def test_notes_of_transformers_are_left_out() -> None:
         ({"hidden_size": 2**30}, "hidden_size = 1073741824 is outside"),
         ({"max_position_embeddings": MAX_NUMBER + 1}, "max_position_embeddings = 1048577 is outside"),
         ({"rms_norm_eps": float("nan")}, "rms_norm_eps = nan is not a number"),
-        ({"layer_types": ["x"] * 1025}, "layer_types is no simple value"),
-        ({"rope_parameters": {"a": {"b": {"c": {"d": 1}}}}}, "is no simple value"),
+        ({"layer_types": ["x"] * 1025}, "layer_types is not a simple value"),
+        ({"rope_parameters": {"a": {"b": {"c": {"d": 1}}}}}, "is not a simple value"),
         ({"rope_parameters": {"factor": 10**9}}, r"rope_parameters\.factor = 1000000000 is outside"),
     ],
 )

@@ -129,7 +129,7 @@ def test_boxes_of_findings_outside_the_schema_are_left_out(tmp_path: Path) -> No
         ({"finding_boxes": [BOX | {"right": 0.1}]}, "a box in 'finding_boxes' needs finding, left, top"),
         ({"finding_boxes": [BOX | {"image": 2}]}, "a box in 'finding_boxes' needs"),
         ({"finding_boxes": [[1, 2, 3]]}, "a box in 'finding_boxes' needs"),
-        ({"finding_boxes": 5}, "'finding_boxes' is no list of boxes"),
+        ({"finding_boxes": 5}, "'finding_boxes' is not a list of boxes"),
         ({"stored_px": "large"}, "'stored_px' must be a number of pixels"),
     ],
 )

@@ -103,8 +103,8 @@ def test_faulty_rows_are_refused_with_their_number(tmp_path: Path, rows: str, me
     ("row", "message"),
     [
         ({"id": "1", "findings": ["x"]}, "'findings' must be a text"),
-        ({"id": "1", "findings": "x", "images": [1]}, "'images' is no list of texts"),
-        ({"id": "1", "findings": "x", "images": {"a": 1}}, "'images' is no list of texts"),
+        ({"id": "1", "findings": "x", "images": [1]}, "'images' is not a list of texts"),
+        ({"id": "1", "findings": "x", "images": {"a": 1}}, "'images' is not a list of texts"),
     ],
 )
 def test_values_of_a_wrong_type_are_refused(tmp_path: Path, row: dict[str, object], message: str) -> None:

@@ -88,7 +88,7 @@ def test_rows_of_one_study_are_joined(tmp_path: Path) -> None:
         ([{"id": "1", "remark": "x"}], "its columns are 'id', 'remark'; name them with --columns FIELD=COLUMN"),
         ([{"id": "", "findings": "x"}], "row 1 has no study id"),
         ([{"id": "1", "findings": ["x"]}], "'findings' must be a text"),
-        ([{"id": "1", "findings": "x", "image": 3}], "'image' is no list of texts"),
+        ([{"id": "1", "findings": "x", "image": 3}], "'image' is not a list of texts"),
         ([{"id": "1", "findings": "x", "split": "holdout"}], "unknown split 'holdout'"),
     ],
 )

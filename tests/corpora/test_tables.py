@@ -26,8 +26,8 @@ def test_csv_with_a_byte_order_mark_quotes_and_line_ends_in_a_text(file: Path) -
     [
         (b"id\n1\n", "no column 'text'; this layout needs id, text"),
         (b"", "no column 'id'"),
-        (b"id,text\n1,a\n2,Clear, well\n", "row 2 has another number of values"),
-        (b"id,text\n1\n", "row 1 has another number of values"),
+        (b"id,text\n1,a\n2,Clear, well\n", "row 2 does not have as many values"),
+        (b"id,text\n1\n", "row 1 does not have as many values"),
         (b'id,text\n1,"a"b\n', "invalid CSV near line 2"),
         (b'id,text\n1,"open\n', "invalid CSV"),
         (b"id,text\n1," + b"a" * 200_000 + b"\n", "field larger"),

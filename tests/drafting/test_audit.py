@@ -28,7 +28,7 @@ def test_mismatched_findings_get_one_notice() -> None:
     )
     states = [FindingState.UNCERTAIN if name == "Edema" else FindingState.UNKNOWN for name in FINDINGS]
     assert draft_notices("There is pulmonary edema.", states, SCHEMA) == (
-        "certain in the text, but only possible by the image: Edema",
+        "certain in the text, but only uncertain in the prediction: Edema",
     )
 
 

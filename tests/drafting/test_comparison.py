@@ -160,7 +160,7 @@ def test_only_the_study_with_a_wrong_prior_is_refused(drafter: Drafter, tmp_path
     requests = [DraftRequest(study, priors=(PriorStudy(stranger),)), DraftRequest(study)]
     refused, drafted = drafter.draft_all(requests, decoding=BRIEF)
     assert isinstance(refused, StudyError)
-    assert "it shows another patient (other Patient ID)" in refused.reason
+    assert "it shows another patient (different Patient ID)" in refused.reason
     assert isinstance(drafted, Report)
 
 
@@ -421,17 +421,17 @@ def test_ten_wrong_priors_stop_no_other_study(drafter: Drafter, tmp_path: Path) 
     study = chest(tmp_path, 13, effusion=True, PatientBirthDate="19400101")
     right, other_report = PriorStudy(chest(tmp_path / "right", 1, effusion=False)), cut_plain_report("Clear.", "1.77")
     wrong = {
-        "it shows another patient (other Patient ID)": PriorStudy(wrong_chest(tmp_path, 1, PatientID="OTHER")),
-        "it shows another patient (other birth date)": PriorStudy(
+        "it shows another patient (different Patient ID)": PriorStudy(wrong_chest(tmp_path, 1, PatientID="OTHER")),
+        "it shows another patient (different birth date)": PriorStudy(
             wrong_chest(tmp_path, 2, PatientBirthDate="19900101")
         ),
         "it is the same study": PriorStudy(study),
         "it is later, or of the same time": PriorStudy(wrong_chest(tmp_path, 14)),
         "the headers do not state which is earlier": PriorStudy(wrong_chest(tmp_path, 3, StudyDate="")),
         "the headers do not state which": PriorStudy(wrong_chest(tmp_path, 4, StudyDate="20240113")),
-        "its modality is another one": PriorStudy(wrong_chest(tmp_path, 5, Modality="CT")),
+        "its modality differs": PriorStudy(wrong_chest(tmp_path, 5, Modality="CT")),
         "its header names hand": PriorStudy(wrong_chest(tmp_path, 6, BodyPartExamined="HAND")),
-        "its report is that of another study": PriorStudy(wrong_chest(tmp_path, 7), report=other_report),
+        "its report belongs to another study": PriorStudy(wrong_chest(tmp_path, 7), report=other_report),
     }
     requests = [DraftRequest(study, priors=(prior,)) for prior in wrong.values()]
     bad_file = DraftRequest(study, priors=(PriorStudy(truncated(tmp_path / "truncated")),))

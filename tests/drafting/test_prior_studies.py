@@ -33,16 +33,16 @@ def test_an_earlier_study_of_the_same_patient(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("attributes", "reason"),
     [
-        ({"PatientID": "SECRET2"}, r"it shows another patient \(other Patient ID\)"),
-        ({"PatientBirthDate": "19900101"}, r"it shows another patient \(other birth date\)"),
-        ({"PatientID": "", "PatientName": "Roe^Jane"}, r"it shows another patient \(other name\)"),
+        ({"PatientID": "SECRET2"}, r"it shows another patient \(different Patient ID\)"),
+        ({"PatientBirthDate": "19900101"}, r"it shows another patient \(different birth date\)"),
+        ({"PatientID": "", "PatientName": "Roe^Jane"}, r"it shows another patient \(different name\)"),
         ({"StudyDate": "20240114"}, "it is later"),
         ({"StudyDate": "20240113", "StudyTime": "1100"}, "it is later"),
         ({"StudyDate": "20240113", "StudyTime": "1000"}, "it is later, or of the same time"),
         ({"StudyInstanceUID": "1.13"}, "it is the same study"),
         ({"StudyDate": ""}, r"the headers do not state which is earlier; give the days \(--prior-days\)"),
         ({"StudyDate": "20240113"}, "the headers do not state which is earlier"),
-        ({"Modality": "CT"}, "its modality is another one; give one of the same kind"),
+        ({"Modality": "CT"}, "its modality differs; give one of the same kind"),
         ({"BodyPartExamined": "HAND"}, "its header names hand, and that of the study chest"),
         ({"BodyPartExamined": None, "StudyDescription": "XR KNEE"}, "its header names leg, and that of the study ches"),
     ],
@@ -73,7 +73,7 @@ def test_the_report_of_another_study_is_refused(tmp_path: Path) -> None:
     now, then = dicom_study(tmp_path, 13), dicom_study(tmp_path, 1)
     report = plain_report({"findings": "No effusion."}, "1.1")
     assert check_prior(now, PriorStudy(then, report=report)).days_earlier == 12
-    with pytest.raises(StudyError, match="its report is that of another study; give the report of the prior study"):
+    with pytest.raises(StudyError, match="its report belongs to another study; give the report of the prior study"):
         check_prior(now, PriorStudy(then, report=plain_report({"findings": "No effusion."}, "1.13")))
 
 

@@ -148,7 +148,7 @@ def test_a_draft_with_a_prior_study(console: Console, tmp_path: Path) -> None:
     assert_allowed(traces, "draft --format json")
     traces = console.run("draft", file, "--prior", other, *options)
     assert traces.code == 3
-    assert b"it shows another patient (other Patient ID)" in traces.contents["stderr"]
+    assert b"it shows another patient (different Patient ID)" in traces.contents["stderr"]
     assert_allowed(traces, "draft --format json")
 
 

@@ -203,7 +203,7 @@ def test_large_and_irregular_files_are_refused(tmp_path: Path) -> None:
         file.truncate(2**25 + 1)
     os.mkfifo(tmp_path / "pipe")
     for name, reason in (
-        ("large.json", "larger than 32 MiB, so it is no report"),
+        ("large.json", "larger than 32 MiB, so it is not a report"),
         ("pipe", "not a regular file"),
         ("", "not a regular file"),
         ("missing", "there is no such file"),

@@ -47,5 +47,5 @@ def test_a_draft_without_readable_text_is_named_whether_cut_or_whole(
     content = get_format(name).render(DraftDocument(report=report, study=study))
     for size in (len(content), len(content) - 100):
         (tmp_path / "draft.dcm").write_bytes(content[:size])
-        with pytest.raises(StudyError, match=f"no DICOM SR with text, but an object of the class {kind} Storage; give"):
+        with pytest.raises(StudyError, match=f"not a DICOM SR with text, but an object of the class {kind} Storage"):
             read_report(tmp_path / "draft.dcm")

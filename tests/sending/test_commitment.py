@@ -96,7 +96,7 @@ def test_a_node_without_storage_commitment(files: list[Path]) -> None:
     keeper = Keeper()
     with running(keeper, contexts=[build_context(EnhancedSRStorage)]):
         results = commit(keeper, files)
-    assert "takes no requests for storage commitment; leave --commit out" in str(results[0].error)
+    assert "does not support storage commitment; leave --commit out" in str(results[0].error)
 
 
 # pynetdicom leaves the socket of a refused connection to the garbage collector.

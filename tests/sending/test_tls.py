@@ -102,7 +102,7 @@ def test_a_receiver_without_tls_is_not_a_fault_of_certificates(tmp_path: Path, w
     remedy = {"C-STORE": "leave --tls out", "STOW-RS": "give an http URL"}[way]
     assert isinstance(result.error, ReceiverError)
     assert str(result.error) == (
-        f"{destinations[way]}: does not speak TLS on this port; correct the port, or {remedy} if it has no TLS"
+        f"{destinations[way]}: does not use TLS on this port; correct the port, or {remedy} if it has no TLS"
     )
     assert not result.error.is_transient
 

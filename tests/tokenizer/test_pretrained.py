@@ -97,7 +97,7 @@ def test_rows_name_the_token_of_the_source() -> None:
 
 
 def test_rows_of_another_model_are_refused() -> None:
-    with pytest.raises(CheckpointError, match="the tokenizer of this run is of another model"):
+    with pytest.raises(CheckpointError, match="the tokenizer of this run belongs to another model"):
         source_rows(source_of(byte_level_bpe(300)), WHOLE)
 
 
@@ -161,7 +161,7 @@ def test_a_unigram_vocabulary_is_converted(text: str) -> None:
 
 
 def test_only_byte_level_bpe_is_cut() -> None:
-    with pytest.raises(CheckpointError, match=r'no byte-level BPE.*set model\.decoder\.tokenizer = "pretrained"'):
+    with pytest.raises(CheckpointError, match=r'not a byte-level BPE.*set model\.decoder\.tokenizer = "pretrained"'):
         cut(source_of(UNIGRAM, ("<pad>", "<unk>", None, "</s>")), {"▁the"})
 
 

@@ -93,7 +93,7 @@ def test_a_file_without_hounsfield_units_is_unreadable(tmp_path: Path) -> None:
     paths = [str(png), str(next(iter(files.values)))]
     _, unreadable = cache_images(tmp_path / "cache", paths, TRANSFORM, on_progress=lambda *_: None)
     assert [one.path for one in unreadable] == paths
-    assert all("is no single slice of a CT and has no Hounsfield units" in one.reason for one in unreadable)
+    assert all("is not a single slice of a CT and has no Hounsfield units" in one.reason for one in unreadable)
 
 
 def test_other_windows_are_not_read_from_the_cache(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def _fit(path: Path, digest: str, transform: ImageTransform) -> tuple[torch.Tens
         return *transform.fit(pixels), (pixels.shape[0], pixels.shape[1])
     study = read_study(path)
     if len(study.images) > 1 or study.series[0].modality != "CT":
-        raise StudyError(path, f"is no single slice of a CT and has no Hounsfield units, {ONLY_HOUNSFIELD}")
+        raise StudyError(path, f"is not a single slice of a CT and has no Hounsfield units, {ONLY_HOUNSFIELD}")
     pixels = load_windows(study.images[0], transform.windows)
     return *transform.fit(pixels), (pixels.shape[1], pixels.shape[2])
 

@@ -35,7 +35,7 @@ class IntensityMatching:
             return squares
         model_mean, model_std = self._transform.mean, self._transform.std
         if isinstance(model_mean, tuple) or isinstance(model_std, tuple):  # refused by the recipe
-            raise TypeError("images with statistics of their own need one mean and deviation for all channels")
+            raise TypeError("images with their own mean and std need one value of each for all channels")
         statistics = torch.tensor([self._own[str(paths[row])] for row in rows])  # [rows,2]
         mean, std = statistics[:, :, None, None].unbind(1)  # each [rows,1,1]
         matched = squares.clone()

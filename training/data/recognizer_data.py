@@ -120,7 +120,7 @@ def _table(table: Path, source: RecognizerSource) -> list[tuple[str, str]]:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecipeError(f"recognizer.sources: {table} is no CSV table in UTF-8; correct the source") from error
+        raise RecipeError(f"recognizer.sources: {table} is not a CSV table in UTF-8; correct the source") from error
     needed = {"image", *source.where, *([source.group] if source.group else [])}
     if missing := sorted(needed - set(rows[0] if rows else ())):
         raise RecipeError(f"recognizer.sources: {table} has no column {missing[0]!r}; correct the source")

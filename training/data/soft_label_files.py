@@ -65,11 +65,11 @@ def _read(path: Path) -> list[dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecipeError(f"soft_label_file: {path} is no CSV table in UTF-8; correct the path") from error
+        raise RecipeError(f"soft_label_file: {path} is not a CSV table in UTF-8; correct the path") from error
     if not rows or IMAGE not in rows[0]:
         raise RecipeError(f"soft_label_file: {path} has no column {IMAGE!r} or no rows; correct the table")
     if any(None in row or None in row.values() for row in rows):
-        raise RecipeError(f"soft_label_file: {path} has a row with another number of values than columns; correct it")
+        raise RecipeError(f"soft_label_file: {path} has a row that does not have a value for each column; correct it")
     return rows
 
 
@@ -82,7 +82,7 @@ def _columns(names: Mapping[str, str], schema: FindingSchema, path: Path) -> dic
             columns[name] = schema.index(finding)
         elif name != IMAGE:
             raise RecipeError(
-                f"soft_label_file: {path} has a column {name!r}, which is no finding; choose from "
+                f"soft_label_file: {path} has a column {name!r}, which is not a finding; choose from "
                 f"{', '.join(schema.findings)}"
             )
     return columns

@@ -210,8 +210,8 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
     image_side = read_image_side(recipe)
     if image_side is not None and _values(image_side) != _values(model.config):
         raise RecipeError(
-            f"{folders[0]}: its attributes have other values than those of the training studies; use the same corpora, "
-            "or remove attributes"
+            f"{folders[0]}: its attributes have different values from those of the training studies; use the same "
+            "corpora, or remove attributes"
         )
     wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
     if image_side is not None and image_side.sequence is None:

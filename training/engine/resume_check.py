@@ -111,7 +111,7 @@ def _wrong_counters(progress: TrainProgress, stage: StageRecipe) -> Iterator[str
         if progress.stale:
             yield f"stale = {progress.stale}, but there are no best weights"
     elif progress.validated < 0 or not (0 <= progress.best.score < math.inf and progress.best.negative_loss < math.inf):
-        yield f"best = {list(progress.best)} is no score of a validation"
+        yield f"best = {list(progress.best)} is not the score of a validation"
 
 
 def _wrong_tensors(name: str, found: Tensors, expected: Tensors) -> Iterator[str]:

@@ -15,7 +15,7 @@ def read_encoder_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file with the weights of an encoder.
 
     Raises:
-        RecipeError: The file is missing, is no regular file or no safetensors file, or holds NaN or infinity.
+        RecipeError: The file is missing, is not a regular file or no safetensors file, or holds NaN or infinity.
     """
     return _read(path, "encoder weights")
 

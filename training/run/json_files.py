@@ -16,7 +16,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: The file is missing or cannot be read.
-        ValueError: The file is no regular file, too large, not JSON, nested too deeply, or has a key twice.
+        ValueError: The file is not a regular file, too large, not JSON, nested too deeply, or has a key twice.
     """
     size = path.stat().st_size
     if not path.is_file() or size > _LARGEST:

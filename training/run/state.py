@@ -53,10 +53,10 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Tensors, *, steps
 def _check_moments(values: Tensors, parameter: torch.Tensor, steps: int) -> None:
     """Check the state of AdamW for one parameter: number of updates, and mean of gradients and squared gradients."""
     if values.keys() != {"step", "exp_avg", "exp_avg_sq"} or not 1 <= values["step"].item() <= steps:
-        raise ValueError("the optimizer state is incomplete or of another step")
+        raise ValueError("the optimizer state is incomplete or belongs to another step")
     means = values["exp_avg"], values["exp_avg_sq"]
     if any(mean.shape != parameter.shape for mean in means) or means[1].lt(0).any():
-        raise ValueError("the optimizer state is that of another model")
+        raise ValueError("the optimizer state belongs to another model")
 
 
 def _match_layout(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:

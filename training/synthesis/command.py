@@ -142,8 +142,8 @@ def _draw(model: ImageGenerator, images: TrainingImages, finding: str, count: in
     typical = float(np.median(synthetic.references))
     if float(np.median(synthetic.nearest.distances)) > _UNLIKE * typical:
         print_notice(
-            "the images are unlike the training images, so that the generator is not trained enough; use more "
-            "--set steps=... with another --generator"
+            "the images differ too much from the training images, because the generator was not trained enough; "
+            "use more --set steps=... with another --generator"
         )
     print_text(
         f"{count} synthetic images: {folder} ({synthetic.copies} discarded as copies of training images); "

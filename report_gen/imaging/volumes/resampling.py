@@ -98,7 +98,7 @@ def plan_grid(stack: SliceStack, shape: tuple[int, ...], spacing: float) -> Isot
     planes = [image.plane for image in stack.images if image.plane is not None]
     if stack.spacing is None or not planes:
         why = stack.notices[0] if stack.notices else "its images have no position"
-        raise StudyError(stack.images[0].path, f"the images are no volume: {why}; use the slices as they are")
+        raise StudyError(stack.images[0].path, f"the images are not a volume: {why}; use the slices as they are")
     axes = _axes(planes[0])
     corners = np.array([plane.position for plane in planes]) @ axes
     first = corners.min(axis=0)

@@ -136,7 +136,7 @@ def _notice_mixture(groups: Sequence[Sequence[Image]], found: _Found) -> None:
     kinds = ", ".join(f"{number} {name}" if number > 1 else name for name, number in names.items())
     found.notice(
         f"the slices have {len(groups)} different orientations, sizes or pixel spacings ({kinds}); each of them is a "
-        "stack of its own"
+        "separate stack"
     )
 
 

@@ -76,7 +76,7 @@ def choose_volume(study: Study, window: Window) -> StudyViews:
         The study with all slices of this stack, from foot to head.
 
     Raises:
-        StudyError: There is no axial stack of 10 slices or more, or its values are no Hounsfield units.
+        StudyError: There is no axial stack of 10 slices or more, or its values are not Hounsfield units.
     """
     found = find_stacks(study)
     notices = [*found.notices, *(f"set aside: {aside}" for aside in found.set_aside)]

@@ -116,7 +116,7 @@ def confirm_windows(volume: Volume, windows: Sequence[Window]) -> ChosenWindows:
     if stack.modality is not None:
         raise StudyError(path, f"is {stack.modality} and not CT, {ONLY_HOUNSFIELD}")
     if not look_like_hounsfield(sample_values(volume)):
-        raise StudyError(path, f"states no modality, and its values are no Hounsfield units, {ONLY_HOUNSFIELD}")
+        raise StudyError(path, f"states no modality, and its values are not Hounsfield units, {ONLY_HOUNSFIELD}")
     return ChosenWindows(tuple(windows), (LIKE_HOUNSFIELD,))
 
 

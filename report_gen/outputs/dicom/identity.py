@@ -76,7 +76,7 @@ def identify_object(
         series_number: Series Number (0020,0011).
 
     Raises:
-        StudyError: `DraftDocument.revises` is no object of this format and study.
+        StudyError: `DraftDocument.revises` is not an object of this format and study.
     """
     study_uid = str(draft.source.attributes.StudyInstanceUID)
     version, predecessors = 1, tuple[Predecessor, ...]()

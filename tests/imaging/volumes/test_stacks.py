@@ -153,7 +153,7 @@ def test_two_orientations_are_two_stacks_with_one_sentence() -> None:
     assert [(stack.plane, len(stack.images)) for stack in found.stacks] == [("axial", 5), ("sagittal", 4)]
     assert found.notices == (
         "series 1: the slices have 2 different orientations, sizes or pixel spacings (axial, sagittal); each of them "
-        "is a stack of its own",
+        "is a separate stack",
     )
 
 

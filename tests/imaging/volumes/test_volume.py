@@ -294,7 +294,7 @@ def test_a_spacing_that_is_no_length_is_an_error(spacing: float) -> None:
     ],
 )
 def test_images_that_are_no_volume_are_not_resampled(images: list[Image], why: str) -> None:
-    with pytest.raises(StudyError, match=rf"the images are no volume: {why}.*; use the slices as they are$"):
+    with pytest.raises(StudyError, match=rf"the images are not a volume: {why}.*; use the slices as they are$"):
         resample_isotropic(Volume(_stack(images), _noise))
 
 

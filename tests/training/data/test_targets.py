@@ -94,11 +94,11 @@ def test_columns_of_a_teacher_may_be_aliases(tmp_path: Path) -> None:
     [
         ("image,Mass\n", "has no column 'image' or no rows"),
         ("file,Mass\na,0.5\n", "has no column 'image' or no rows"),
-        ("image,Covid\na,0.5\n", "has a column 'Covid', which is no finding; choose from Mass, Edema"),
+        ("image,Covid\na,0.5\n", "has a column 'Covid', which is not a finding; choose from Mass, Edema"),
         ("image,Mass\na,1.5\n", "'1.5' is not a probability from 0 to 1"),
         ("image,Mass\na,high\n", "'high' is not a probability from 0 to 1"),
         ("image,Mass\na,inf\n", "'inf' is not a probability from 0 to 1"),
-        ("image,Mass\na\n", "has a row with another number of values"),
+        ("image,Mass\na\n", "has a row that does not have a value for each column"),
     ],
 )
 def test_a_wrong_table_of_a_teacher_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -108,5 +108,5 @@ def test_a_wrong_table_of_a_teacher_is_refused(tmp_path: Path, text: str, messag
 
 
 def test_a_missing_table_of_a_teacher_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"soft_label_file: .* is no CSV table in UTF-8; correct the path"):
+    with pytest.raises(RecipeError, match=r"soft_label_file: .* is not a CSV table in UTF-8; correct the path"):
         read_soft_labels(tmp_path / "none.csv", SCHEMA)

@@ -93,10 +93,10 @@ def test_sound_states(found: TrainState, recipe: Recipe) -> None:
         ({"bf16": True}, "bf16 = True, but precision = 'fp32'"),
         ({"bf16": None}, "bf16 = None, but precision = 'fp32'"),
         ({"best": None}, "stale = 1, but there are no best weights"),
-        ({"best": ValidationScore(math.nan, -1.0)}, "best = [nan, -1.0] is no score of a validation"),
-        ({"best": ValidationScore(math.inf, -1.0)}, "best = [inf, -1.0] is no score"),
-        ({"best": ValidationScore(-1.0, -1.0)}, "best = [-1.0, -1.0] is no score"),
-        ({"best": ValidationScore(0.5, math.nan)}, "best = [0.5, nan] is no score"),
+        ({"best": ValidationScore(math.nan, -1.0)}, "best = [nan, -1.0] is not the score of a validation"),
+        ({"best": ValidationScore(math.inf, -1.0)}, "best = [inf, -1.0] is not the score"),
+        ({"best": ValidationScore(-1.0, -1.0)}, "best = [-1.0, -1.0] is not the score"),
+        ({"best": ValidationScore(0.5, math.nan)}, "best = [0.5, nan] is not the score"),
     ],
 )
 def test_progress_that_contradicts_the_recipe(changes: dict[str, Any], message: str, recipe: Recipe) -> None:
