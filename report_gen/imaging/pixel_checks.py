@@ -100,7 +100,7 @@ def check_is_image(dataset: FileDataset, path: Path) -> None:
     """
     sop_class = _sop_class(dataset)
     if sop_class == SecondaryCaptureImageStorage and dataset.get("Manufacturer") == PROGRAM:
-        reason = "is the key image of an earlier draft and no image of the patient; remove it from the input"
+        reason = "is the key image of an earlier draft, not an image of the patient; remove it from the input"
         raise NotAnImageError(path, reason, _KEY_IMAGE)
     if sop_class in _DERIVED:
         kind = _kind(sop_class)

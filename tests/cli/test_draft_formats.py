@@ -464,11 +464,11 @@ def test_the_key_image_of_a_draft_is_no_image_of_its_study(draft: Command, tmp_p
     (key_image,) = tmp_path.glob("*.sc.dcm")
     again = draft(*arguments, "--resume")
     assert again.code == 0
-    assert "files without an image were passed over: 1 key image of a draft" in again.err
+    assert "files without an image were ignored: 1 key image of a draft" in again.err
     assert "1 of 1 studies were drafted before" in again.err
     alone = draft(key_image)
     assert (alone.code, alone.out) == (3, "")
-    assert "is the key image of an earlier draft and no image of the patient; remove it from the input" in alone.err
+    assert "is the key image of an earlier draft, not an image of the patient; remove it from the input" in alone.err
 
 
 def test_secondary_captures_of_other_programs_are_images(tmp_path: Path) -> None:

@@ -175,6 +175,7 @@ def write_marked_corpus(folder: Path, *, studies: int = 12) -> Path:
                 "images": [f"ZFOLDER/{name}"],
                 "views": ["PA"],
                 "indication": f"ZINDICATION{number} cough and fever.",
+                "study_description": f"ZORDER{number} chest",
                 "findings": f"The heart is normal. {'Small' if effusion else 'No'} effusion. Seen by ZREPORT{number}.",
                 "impression": "Effusion." if effusion else "No acute disease.",
                 "split": split,
