@@ -40,7 +40,7 @@ class Gpt2Decoder(CachedDecoder):
     @staticmethod
     def supports(model: nn.Module) -> bool:
         """Return whether a model is a GPT-2 with the usual attention."""
-        if isinstance(model, Gpt2LanguageModel):
+        if type(model) is Gpt2LanguageModel:
             return True
         from transformers import GPT2LMHeadModel  # other decoders are models of transformers, which is loaded by then
 
