@@ -1,8 +1,9 @@
-"""Print how much CPU time commands take to start: `python tests/benchmark_start.py [RUNS]`.
+"""Print what commands cost that start in a new process: `python tests/benchmark_start.py [RUNS]`.
 
 The CPU time is that of user and system over all threads. It depends less on other processes than the wall-clock time
-does, but it still rises on a busy machine. The table shows the median and the minimum of the runs. `score` and
-`corpus check` stop at their first input file, which does not exist.
+does, but it still rises on a busy machine. The table shows the median and the minimum of the runs, the median of the
+wall-clock time, and the median of the peak memory (resident set). `score` and `corpus check` stop at their first input
+file, which does not exist.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import os
 import statistics
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +22,8 @@ from rich.table import Table
 
 from report_gen.phantom.dicom import write_phantom
 
-PROGRAM = "from report_gen.cli import main; main()"
+PROGRAM = "from report_gen.cli import run; run()"
+"""What the console script does."""
 EXIT_CODES = (0, 2, 3)
 """Success, and the error of an input file that does not exist."""
 COMMANDS = [[], ["draft"], ["demo"], ["score"], ["evaluate"], ["train"], ["corpus"]]
@@ -29,8 +33,19 @@ CALLS += [["train", "--explain"], ["score", "absent.csv", "absent.csv"], ["corpu
 CALLS += [["draft", "phantom.dcm"]]
 
 
-def cpu_seconds(call: list[str], folder: Path) -> float:
-    """Return the CPU time of one call of the console script in a new process."""
+@dataclass(frozen=True)
+class Cost:
+    """What one process cost."""
+
+    cpu_seconds: float
+    seconds: float
+    megabytes: float
+    """Peak of the resident set."""
+
+
+def measure(call: list[str], folder: Path) -> Cost:
+    """Return the cost of one call of the console script in a new process."""
+    began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *call], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -38,19 +53,24 @@ def cpu_seconds(call: list[str], folder: Path) -> float:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in EXIT_CODES:
         raise RuntimeError(f"report-gen {' '.join(call)} ended with exit code {process.returncode}")
-    return usage.ru_utime + usage.ru_stime
+    kilobytes = usage.ru_maxrss / (1000 if sys.platform == "darwin" else 1000 / 1024)  # macOS counts bytes
+    return Cost(usage.ru_utime + usage.ru_stime, time.perf_counter() - began, kilobytes / 1000)
 
 
 def main(runs: int) -> None:
     """Measure every call and print the table."""
-    table = Table("report-gen", "median, s", "minimum, s", title=f"CPU time of {runs} runs")
+    columns = ("CPU time, s", "its minimum", "wall clock, s", "peak memory, MB")
+    table = Table("report-gen", *columns, title=f"Medians of {runs} runs")
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_phantom(folder).rename(folder / "phantom.dcm")
         for call in CALLS:
-            cpu_seconds(call, folder)  # fills the file cache and compiles modules
-            seconds = [cpu_seconds(call, folder) for _ in range(runs)]
-            table.add_row(" ".join(call), f"{statistics.median(seconds):.2f}", f"{min(seconds):.2f}")
+            measure(call, folder)  # fills the file cache and compiles modules
+            costs = [measure(call, folder) for _ in range(runs)]
+            cpu, wall, memory = zip(*((cost.cpu_seconds, cost.seconds, cost.megabytes) for cost in costs), strict=True)
+            median = statistics.median
+            row = (f"{median(cpu):.2f}", f"{min(cpu):.2f}", f"{median(wall):.2f}", f"{median(memory):.0f}")
+            table.add_row(" ".join(call), *row)
     Console().print(table)
 
 

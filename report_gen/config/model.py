@@ -63,13 +63,14 @@ CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProx
 
 
 class EncoderConfig(FrozenModel):
-    """The image encoder, a timm model."""
+    """The image encoder, a model of timm or of this package."""
 
     name: str
-    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`, or `astra_i3resnet152`,
-    which reads whole volumes of CT."""
+    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`; of this package
+    `gluon_resnetv2_50_stage3`, or `astra_i3resnet152`, which reads whole volumes of CT."""
     arguments: dict[str, Scalar] = Field(default_factory=dict)
-    """Further keyword arguments of `timm.create_model` that shape the network; `config/architecture.py` lists them."""
+    """Further keyword arguments of `timm.create_model` that shape the network; `config/architecture.py` lists them. The
+    architectures of this package have none."""
     image_size: int = Field(default=224, ge=32, le=4096)
     """Side of the square that an image is fitted into, pixels."""
     channels: int = Field(default=3, ge=1, le=256)

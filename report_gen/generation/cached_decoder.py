@@ -1,7 +1,7 @@
 """Decoders whose arithmetic is written out here, for generation without the work of `generate` of transformers.
 
 A small decoder spends most of a step of `generate` outside its arithmetic: in the cache, the masks, the checks and the
-calls of modules. A `CachedDecoder` reads the weights of a model of transformers and computes the same numbers.
+calls of modules. A `CachedDecoder` reads the weights of a model and computes the same numbers.
 """
 
 from __future__ import annotations
@@ -9,12 +9,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers.pytorch_utils import Conv1D
 
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
 
@@ -89,10 +87,6 @@ def affine(module: nn.Module) -> Layer:
 
     A layer of another type, such as one with a low-rank adapter, is called as it is.
     """
-    if type(module) is Conv1D:
-        weight: Any = module.weight
-        bias: Any = module.bias
-        return lambda inputs: torch.addmm(bias, inputs, weight)
     if type(module) is nn.Linear:
         return lambda inputs: functional.linear(inputs, module.weight, module.bias)
     return module

@@ -3,39 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import GPT2LMHeadModel
 
-from report_gen.generation.cached_decoder import CachedDecoder, Layer, affine
+from report_gen.generation.cached_decoder import CachedDecoder, Layer
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.model.gpt2 import Gpt2LanguageModel, TransposedLinear
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel
 
 _TANH_GELU = frozenset({"gelu_new", "gelu_pytorch_tanh"})
 
 
 class Gpt2Decoder(CachedDecoder):
-    """A `GPT2LMHeadModel` with a cache.
+    """A `Gpt2LanguageModel`, or a `GPT2LMHeadModel` of transformers, with a cache.
 
     Args:
         model: A model for which `supports` is true.
     """
 
-    def __init__(self, model: GPT2LMHeadModel) -> None:
+    def __init__(self, model: Gpt2LanguageModel | GPT2LMHeadModel) -> None:
         config, body = model.config, model.transformer
         self._heads = config.num_attention_heads
         head_width = config.hidden_size // self._heads
         shape = CacheShape(config.num_hidden_layers, self._heads, head_width, head_width**-0.5)
         super().__init__(shape, embeddings=body.wte, output=model.lm_head)
         self._positions = body.wpe.weight
-        self._blocks = [_Block(block, config) for block in body.h]
+        self._blocks = [_Block(block, config, _linear_type(model)) for block in body.h]
         self._norm = _layer_norm(body.ln_f)
 
     @staticmethod
     def supports(model: nn.Module) -> bool:
         """Return whether a model is a GPT-2 with the usual attention."""
+        if type(model) is Gpt2LanguageModel:
+            return True
+        from transformers import GPT2LMHeadModel  # other decoders are models of transformers, which is loaded by then
+
         if type(model) is not GPT2LMHeadModel:
             return False
         config: Any = model.config
@@ -71,7 +79,8 @@ class Gpt2Decoder(CachedDecoder):
 class _Block:
     """The layers of one transformer block as functions."""
 
-    def __init__(self, block: Any, config: Any) -> None:
+    def __init__(self, block: Any, config: Any, linear: type[nn.Module]) -> None:
+        affine = partial(_affine, linear)
         self.norm_1, self.norm_2 = (_layer_norm(norm) for norm in (block.ln_1, block.ln_2))
         self.attention_in, self.attention_out = affine(block.attn.c_attn), affine(block.attn.c_proj)
         self.mlp_in, self.mlp_out = affine(block.mlp.c_fc), affine(block.mlp.c_proj)
@@ -81,6 +90,26 @@ class _Block:
             self.norm_cross = _layer_norm(block.ln_cross_attn)
             self.cross_queries, self.cross_keys_values = affine(cross.q_attn), affine(cross.c_attn)
             self.cross_out = affine(cross.c_proj)
+
+
+def _linear_type(model: nn.Module) -> type[nn.Module]:
+    """Return the class of the linear layers of a GPT-2, whose weights are stored as [in,out]."""
+    if isinstance(model, Gpt2LanguageModel):
+        return TransposedLinear
+    from transformers.pytorch_utils import Conv1D
+
+    kind: type[nn.Module] = Conv1D
+    return kind
+
+
+def _affine(linear: type[nn.Module], module: Any) -> Layer:
+    """Return the function of a linear layer for inputs [rows,in], as `cached_decoder.affine` does for other models."""
+    if type(module) is not linear:
+        layer: Layer = module
+        return layer
+    weight: Any = module.weight
+    bias: Any = module.bias
+    return lambda inputs: torch.addmm(bias, inputs, weight)
 
 
 def _tanh_gelu(inputs: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,6 @@ from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.gpt2_decoder import Gpt2Decoder
-from report_gen.generation.llama_decoder import LlamaDecoder
 from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
 from report_gen.generation.text_composing import (
     GeneratedText,
@@ -26,7 +25,6 @@ from report_gen.generation.text_composing import (
     without_unsupported,
 )
 from report_gen.generation.tokens import GeneratedTokens, TokenGenerator, TokenRequest
-from report_gen.generation.transformers_generation import TransformersTokenGenerator
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.records import AttributeName, FindingLocation, FindingState
 from report_gen.tokenizer import BOS_ID, PAD_ID
@@ -172,6 +170,8 @@ def token_generator(
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     decoder = find_cached_decoder(model.decoder.language_model)
     if decoder is None:
+        from report_gen.generation.transformers_generation import TransformersTokenGenerator
+
         return TransformersTokenGenerator(
             model,
             visual_tokens=visual_tokens,
@@ -184,9 +184,12 @@ def token_generator(
 
 
 def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:
-    """Return the fast decoder for a language model of transformers; None if there is none for its architecture."""
-    kinds: tuple[type[Gpt2Decoder] | type[LlamaDecoder], ...] = (Gpt2Decoder, LlamaDecoder)
-    return next((kind(language_model) for kind in kinds if kind.supports(language_model)), None)
+    """Return the fast decoder for a language model; None if there is none for its architecture."""
+    if Gpt2Decoder.supports(language_model):
+        return Gpt2Decoder(language_model)
+    from report_gen.generation.llama_decoder import LlamaDecoder  # loads transformers
+
+    return LlamaDecoder(language_model) if LlamaDecoder.supports(language_model) else None
 
 
 def _limits(

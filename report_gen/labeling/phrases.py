@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, NamedTuple
 
 from report_gen.labeling.body_parts import OtherBodyParts, read_other_body_parts
@@ -178,11 +179,28 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
     )
 
 
+def check_vocabulary(schema: FindingSchema) -> None:
+    """Check that `build_vocabulary` can compile the phrases of a schema. Those of a built-in vocabulary always can be.
+
+    Raises:
+        ValueError: This release does not have the vocabulary of the schema.
+        re.error: A phrase of the schema itself is malformed.
+    """
+    if schema.vocabulary:
+        _vocabulary_file(schema.vocabulary)
+    else:
+        build_vocabulary(schema)
+
+
 def _read(vocabulary: str) -> dict[str, Any]:
+    return tomllib.loads(_vocabulary_file(vocabulary).read_text(encoding="utf-8"))
+
+
+def _vocabulary_file(vocabulary: str) -> Traversable:
     file = files(__package__) / "vocabularies" / f"{vocabulary}.toml"
     if not (vocabulary.isidentifier() and vocabulary.isascii()) or not file.is_file():
         raise ValueError(f"the vocabulary {vocabulary!r} is not part of this release")
-    return tomllib.loads(file.read_text(encoding="utf-8"))
+    return file
 
 
 def _own_phrases(schema: FindingSchema) -> dict[str, Any]:

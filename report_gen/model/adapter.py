@@ -14,17 +14,55 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from report_gen.config import AdapterConfig
+from report_gen.config import AdapterConfig, ModelConfig
 from report_gen.errors import CheckpointError
+from report_gen.model.base_source import check_base
+from report_gen.model.checkpoint_files import CONFIG
+from report_gen.model.conditioning import conditioning_type
 from report_gen.model.decoder import LANGUAGE_MODEL
+from report_gen.model.feature_numbers import Encode
+from report_gen.model.language_model import load_pretrained
+from report_gen.model.pretrained_source import PretrainedSource
 from report_gen.model.report_model import ReportModel
-from report_gen.model.weights import stored_tensors, take
+from report_gen.model.weights import fill, stored_tensors, take
 
 TOKEN_ROWS = "decoder.token_rows"  # noqa: S105 - the name of a tensor
 """Name of the row [vocabulary] in the token embeddings of the base of every token id, whole numbers."""
 
 _SPECIAL_IDS = 4
 """Padding, unknown, begin and end; several of them may have the same row."""
+
+
+def build_adapted(
+    config: ModelConfig, source: PretrainedSource, state: Mapping[str, torch.Tensor], path: Path, *, encode: Encode
+) -> ReportModel:
+    """Build the model of an adapter: the weights of the base, those of the file, and the low-rank products.
+
+    Args:
+        config: Configuration of the model.
+        source: The base.
+        state: Tensors of the weights file.
+        path: File of the weights, for error messages.
+        encode: Tokenizer.
+
+    Raises:
+        CheckpointError: The weights of the base are others, or the tensors of the file do not fit.
+    """
+    adapter = config.adapter
+    if adapter is None:
+        raise ValueError("the checkpoint is no adapter; build its model without a base")
+    check_base(source, adapter, path.with_name(CONFIG))
+    pretrained = load_pretrained(
+        str(source.path),
+        vocabulary_size=config.vocabulary_size,
+        cross_attention=conditioning_type(config.conditioning).adds_cross_attention,
+        rows=read_token_rows(state, adapter, config.vocabulary_size, path),
+        expected=config.decoder.transformer,
+    )
+    model = ReportModel(config, pretrained=pretrained, encode=encode)
+    fill(model, path, state)
+    merge(model, adapter, state, path)
+    return model
 
 
 def adapter_shapes(

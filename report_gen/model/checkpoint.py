@@ -18,7 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save
@@ -26,8 +26,6 @@ from safetensors.torch import save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
-from report_gen.model.adapter import merge, read_token_rows
-from report_gen.model.base_source import check_base, find_base
 from report_gen.model.checkpoint_files import (
     CARD,
     CONFIG,
@@ -35,20 +33,22 @@ from report_gen.model.checkpoint_files import (
     PROMPT,
     TRAINING,
     WEIGHTS,
+    digest_file,
     parse_json,
     read_file,
 )
-from report_gen.model.conditioning import conditioning_type
 from report_gen.model.config_file import find_checkpoint, parse_config
 from report_gen.model.device import check_memory
-from report_gen.model.language_model import load_pretrained
-from report_gen.model.pretrained_source import PretrainedSource
+from report_gen.model.initialization import WithoutInitialization
 from report_gen.model.report_model import ReportModel
 from report_gen.model.shape_check import check_shapes
 from report_gen.model.trial import try_model
-from report_gen.model.weights import fill, parse_weights, read_header
+from report_gen.model.weights import fill, map_weights, read_header
 from report_gen.prompting import Prompt, PromptValues, render
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
+
+if TYPE_CHECKING:
+    from report_gen.model.pretrained_source import PretrainedSource
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
 """Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`; the model card may be edited."""
@@ -134,7 +134,10 @@ def _encode_config(config: ModelConfig) -> bytes:
 
 
 def load_checkpoint(
-    folder: str | os.PathLike[str] | None = None, *, base: str | os.PathLike[str] | None = None
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    base: str | os.PathLike[str] | None = None,
+    with_transformers: bool = False,
 ) -> Checkpoint:
     """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
@@ -143,6 +146,8 @@ def load_checkpoint(
             the embedded checkpoint.
         base: Base of a checkpoint that is an adapter: a folder, a GGUF file, an installed package, or a hub name in the
             local cache; nothing is downloaded. None: the installed package that the checkpoint names.
+        with_transformers: Build the decoder as a model of transformers in every case, to train it further. By default
+            a GPT-2 that is no adapter is a `Gpt2LanguageModel`, which loads faster and computes the same logits.
 
     Returns:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
@@ -171,13 +176,14 @@ def load_checkpoint(
     # Before the weights are read, because both the file and a model that does not fit it may be larger than the memory.
     header = read_header(folder / WEIGHTS)
     check_shapes(config, header.shapes, folder / WEIGHTS, encode=tokenizer.encode)
-    weights = {WEIGHTS: read_file(folder / WEIGHTS)}
-    _check_manifest(folder, weights, manifest)
+    weights = map_weights(folder / WEIGHTS)
+    # After the file is mapped: if another file takes its place, the mapping keeps the one that was checked.
+    _check_digest(folder / WEIGHTS, digest_file(folder / WEIGHTS), manifest)
     if config.adapter is not None and header.metadata.get(BASE_SHA256) != config.adapter.sha256:
         raise CheckpointError(
             f"{folder / WEIGHTS}: made for another base than {CONFIG} names; copy the checkpoint again"
         )
-    model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer, source)
+    model = _build(config, folder / WEIGHTS, weights, tokenizer, source, for_inference=not with_transformers)
     try:
         try_model(model.eval(), tokenizer.encode(render(prompt, PromptValues())))
     except CheckpointError as error:
@@ -188,6 +194,8 @@ def load_checkpoint(
 def _find_base(config: ModelConfig, folder: Path, given: str | os.PathLike[str] | None) -> PretrainedSource | None:
     """Find the base of a checkpoint that is an adapter; None for any other checkpoint."""
     if config.adapter is not None:
+        from report_gen.model.base_source import find_base  # loads transformers
+
         return find_base(config.adapter, folder / CONFIG, None if given is None else os.fspath(given))
     if given is not None:
         raise UsageError(f"{folder}: contains all weights and has no base; leave --base out")
@@ -195,28 +203,25 @@ def _find_base(config: ModelConfig, folder: Path, given: str | os.PathLike[str] 
 
 
 def _build(
-    config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTokenizer, source: PretrainedSource | None
+    config: ModelConfig,
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    tokenizer: ReportTokenizer,
+    source: PretrainedSource | None,
+    *,
+    for_inference: bool,
 ) -> ReportModel:
     """Build the model with the stored weights, and with those of the base if there is one."""
     try:
-        state = parse_weights(path, content)
-        if config.adapter is None or source is None:
-            model = ReportModel(config, encode=tokenizer.encode)
-            fill(model, path, state)
-            return model
-        check_base(source, config.adapter, path.with_name(CONFIG))
-        pretrained = load_pretrained(
-            str(source.path),
-            vocabulary_size=config.vocabulary_size,
-            cross_attention=conditioning_type(config.conditioning).adds_cross_attention,
-            rows=read_token_rows(state, config.adapter, config.vocabulary_size, path),
-            expected=config.decoder.transformer,
-        )
-        model = ReportModel(config, pretrained=pretrained, encode=tokenizer.encode)
+        if source is not None:
+            from report_gen.model.adapter import build_adapted  # loads transformers
+
+            return build_adapted(config, source, state, path, encode=tokenizer.encode)
+        with WithoutInitialization():  # `fill` replaces every parameter
+            model = ReportModel(config, encode=tokenizer.encode, for_inference=for_inference)
         fill(model, path, state)
-        merge(model, config.adapter, state, path)
     except (MemoryError, RuntimeError) as error:
-        check_memory(error, f"the model of {len(content) / 1e9:.1f} GB in {path}")
+        check_memory(error, f"the model of {path.stat().st_size / 1e9:.1f} GB in {path}")
         raise
     return model
 
@@ -243,10 +248,12 @@ def _tokenizer_file(folder: Path, manifest: Any) -> str:
 def _check_manifest(folder: Path, contents: Mapping[str, bytes], manifest: Any) -> None:
     """Compare file contents with the SHA-256 values in the manifest, which does not list itself."""
     for name in contents:
-        if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(contents[name]).hexdigest():
-            raise CheckpointError(
-                f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again"
-            )
+        _check_digest(folder / name, hashlib.sha256(contents[name]).hexdigest(), manifest)
+
+
+def _check_digest(path: Path, digest: str, manifest: Any) -> None:
+    if not isinstance(manifest, dict) or manifest.get(path.name) != digest:
+        raise CheckpointError(f"{path}: altered since the checkpoint was written; copy the checkpoint again")
 
 
 def _parse_prompt(path: Path, content: bytes) -> Prompt:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +53,9 @@ def read_file(path: Path) -> bytes:
         CheckpointError: There is no regular file at the path, it is larger than `MAX_BYTES`, or it cannot be read.
         ResourceError: The file does not fit into the memory.
     """
-    check_regular(path)
     limit = MAX_BYTES.get(path.name)
     try:
-        # Not blocking, in case a pipe has taken the place of the file since it was checked.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        with _open(path) as file:
             content = file.read() if limit is None else file.read(limit + 1)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
@@ -65,6 +64,25 @@ def read_file(path: Path) -> bytes:
     if limit is not None and len(content) > limit:
         raise CheckpointError(f"{path}: larger than {limit} bytes, so not written by this program; get the original")
     return content
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file of a checkpoint, hexadecimal. The file is not read into the memory as a whole.
+
+    Raises:
+        CheckpointError: There is no regular file at the path, or it cannot be read.
+    """
+    try:
+        with _open(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
+
+
+def _open(path: Path) -> BufferedReader:
+    check_regular(path)
+    # Not blocking, in case a pipe has taken the place of the file since it was checked.
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def check_regular(path: Path) -> int:

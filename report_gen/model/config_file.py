@@ -12,7 +12,7 @@ import pydantic
 
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
-from report_gen.labeling.labeler import finding_labeler
+from report_gen.labeling.phrases import check_vocabulary
 from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config, schema_version
 
@@ -105,7 +105,7 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
         raise _damaged(path, damage)
     try:
         config = ModelConfig.model_validate_json(json.dumps(migrate_config(parsed)))
-        finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
+        check_vocabulary(config.finding_schema)  # which another release may lack
         return config
     except (AttributeError, RecursionError, TypeError, ValueError, re.error) as error:
         if not isinstance(error, pydantic.ValidationError):

@@ -1,17 +1,20 @@
-"""The decoder: a causal language model of transformers that generates the report."""
+"""The decoder: a causal language model, of this package or of transformers, that generates the report."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.model.conditioning import Conditioning
+from report_gen.model.gpt2 import Gpt2LanguageModel
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LANGUAGE_MODEL = "decoder.language_model."
 """Prefix of the names that the parameters of the language model have in a `ReportModel`."""
@@ -21,8 +24,8 @@ class ReportDecoder(nn.Module):
     """A causal language model, conditioned on visual tokens.
 
     Args:
-        language_model: Any causal language model; some ways of conditioning need `add_cross_attention` in its
-            configuration.
+        language_model: `Gpt2LanguageModel`, or any causal language model of transformers; some ways of conditioning
+            need `add_cross_attention` in its configuration.
         conditioning: How the visual tokens reach the language model.
         pretrained: Names of the parameters of the language model whose values come from pretraining.
         token_rows: Row of the pretrained token embeddings of every token id; None if the embeddings are new.
@@ -33,7 +36,7 @@ class ReportDecoder(nn.Module):
 
     def __init__(
         self,
-        language_model: PreTrainedModel,
+        language_model: PreTrainedModel | Gpt2LanguageModel,
         *,
         conditioning: Conditioning,
         pretrained: frozenset[str] = frozenset(),

@@ -1,48 +1,57 @@
-"""The image encoder: images to patch features, in the same way for every timm architecture."""
+"""The image encoder: images to patch features, in the same way for every architecture."""
 
 from __future__ import annotations
 
-import timm
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
 import torch
 from torch import nn
 
 from report_gen.config import Scalar
 from report_gen.errors import CheckpointError
-from report_gen.model import gluon_resnet, inflated_resnet  # noqa: F401 - register their architectures with timm
 from report_gen.model.device import check_memory
+from report_gen.model.gluon_resnet import GluonResNetV2
+from report_gen.model.inflated_resnet import InflatedResNet, astra_i3resnet152, tiny_i3resnet
+
+_OWN: Mapping[str, Callable[[int], GluonResNetV2 | InflatedResNet]] = MappingProxyType(
+    {
+        "gluon_resnetv2_50_stage3": GluonResNetV2,
+        "astra_i3resnet152": astra_i3resnet152,
+        "tiny_i3resnet": tiny_i3resnet,
+    }
+)
+"""Architectures of this package, which are built without timm, by the number of channels of their input."""
 
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 """Errors that timm raises for arguments that do not fit together."""
 
 
 class ImageEncoder(nn.Module):
-    """The last feature level of a timm model, without its classification head.
+    """The last feature level of an architecture of this package or of timm, without its classification head.
 
     Args:
-        name: timm architecture of this installation; names of hubs and folders are refused.
+        name: Architecture of this package or of the installed timm; names of hubs and folders are refused.
         arguments: Further arguments of `timm.create_model`; a configuration contains only those that shape the network.
         image_size: Height and width of the square input, pixels.
         channels: Number of channels C.
 
     Raises:
-        CheckpointError: timm cannot build the architecture, or it has no intermediate features, or it does not accept
+        CheckpointError: The architecture cannot be built, or it has no intermediate features, or it does not accept
             the image size.
     """
 
     def __init__(self, *, name: str, arguments: dict[str, Scalar], image_size: int, channels: int) -> None:
         super().__init__()
-        if not timm.is_model(name):
-            raise CheckpointError(f"timm has no encoder {name!r}; choose one from timm.list_models()")
-        try:
-            self.backbone = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **arguments)
-            if not hasattr(self.backbone, "forward_intermediates"):
-                raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
-            # Layers after the last feature level are never used.
-            self.backbone.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
-        except _BUILD_ERRORS as error:
-            check_memory(error, f"the encoder {name!r}")
-            raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
-        self.width, rows, self.grid = self._feature_shape(name, channels, image_size)
+        self.backbone: Any
+        if name in _OWN:
+            self.backbone = _build_own(name, arguments, channels)
+            shape = self.backbone.feature_shape(channels, image_size)
+        else:
+            self.backbone = _build_timm(name, arguments, channels)
+            shape = self._probe(name, torch.zeros(1, channels, image_size, image_size)).shape[1:]
+        self.width, rows, self.grid = map(int, shape)
         """Width D_img of the patch features, and the columns of the patch grid, which are its rows at one depth."""
         self.depth = rows // self.grid
         """Depth of the patch grid; 1 unless the encoder takes volumes."""
@@ -69,13 +78,6 @@ class ImageEncoder(nn.Module):
         )  # [B*V,D_img,h,w]
         return features
 
-    def _feature_shape(self, name: str, channels: int, side: int) -> tuple[int, int, int]:
-        """Return width, rows and columns of the features. A volume would take half a minute to be encoded."""
-        if isinstance(self.backbone, inflated_resnet.InflatedResNet):
-            return self.backbone.feature_shape(channels, side)
-        _, width, rows, columns = self._probe(name, torch.zeros(1, channels, side, side)).shape
-        return width, rows, columns
-
     @torch.no_grad()
     def _probe(self, name: str, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the features of one image. Some architectures accept one size only; their grids round up or down."""
@@ -91,3 +93,31 @@ class ImageEncoder(nn.Module):
             ) from error
         finally:
             self.train()
+
+
+def _build_own(name: str, arguments: Mapping[str, Scalar], channels: int) -> nn.Module:
+    """Build an architecture of this package."""
+    if arguments:
+        raise CheckpointError(f"the encoder {name!r} takes no arguments ({', '.join(arguments)}); remove them")
+    try:
+        return _OWN[name](channels)
+    except (RuntimeError, ValueError) as error:
+        check_memory(error, f"the encoder {name!r}")
+        raise CheckpointError(f"cannot build the encoder {name!r} ({error}); correct its settings") from error
+
+
+def _build_timm(name: str, arguments: Mapping[str, Scalar], channels: int) -> nn.Module:
+    """Build an architecture of timm without its head, and without layers after the last feature level."""
+    import timm  # imports all its models, which takes a second
+
+    if not timm.is_model(name):
+        raise CheckpointError(f"timm has no encoder {name!r}; choose one from timm.list_models()")
+    try:
+        backbone: nn.Module = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **arguments)
+        if not hasattr(backbone, "forward_intermediates"):
+            raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
+        backbone.prune_intermediate_layers(1, prune_norm=False, prune_head=True)  # type: ignore[operator]
+    except _BUILD_ERRORS as error:
+        check_memory(error, f"the encoder {name!r}")
+        raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
+    return backbone

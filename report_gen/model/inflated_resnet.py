@@ -1,4 +1,4 @@
-"""Register an inflated 3D ResNet-152 for volumes of CT as a timm architecture.
+"""An inflated 3D ResNet-152 for volumes of CT.
 
 It is the image encoder of Merlin (Blankemeier et al., 2024, https://arxiv.org/abs/2406.06512) and of Astra, a generator
 of reports of chest CT: a ResNet-152 whose filters were inflated to three dimensions (Carreira and Zisserman, CVPR
@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from timm.models import register_model
 from torch import nn
 
 _STRIDE, _SLICE_STRIDE = 32, 16
@@ -73,10 +72,6 @@ class InflatedResNet(nn.Module):
         features = self(x)
         return [features] if intermediates_only else (features, [features])
 
-    def prune_intermediate_layers(self, *_: Any, **__: Any) -> list[int]:
-        """Do nothing: there is no head, and no layer follows the last stage."""
-        return [1]
-
     def group_matcher(self, *, coarse: bool = False) -> dict[str, Any]:
         """Return which parameters belong to the stem and to each block, as timm's ResNets do."""
         return {"stem": r"^conv1|bn1", "blocks": r"^layer(\d+)" if coarse else r"^layer(\d+)\.(\d+)"}
@@ -112,19 +107,11 @@ def _stage(channels: int, inner: int, blocks: int, *, stride: int) -> nn.Sequent
     return nn.Sequential(first, *others)
 
 
-@register_model  # type: ignore[untyped-decorator]
-def astra_i3resnet152(*, pretrained: bool = False, in_chans: int = 160, **_: Any) -> InflatedResNet:
-    """Build the encoder of Astra for `timm.create_model`; `in_chans` is the number of slices."""
-    return _build((3, 8, 36, 3), 64, in_chans, pretrained=pretrained)
+def astra_i3resnet152(slices: int) -> InflatedResNet:
+    """Build the encoder of Astra for volumes of so many slices."""
+    return InflatedResNet(layers=(3, 8, 36, 3), width=64, slices=slices)
 
 
-@register_model  # type: ignore[untyped-decorator]
-def tiny_i3resnet(*, pretrained: bool = False, in_chans: int = 32, **_: Any) -> InflatedResNet:
+def tiny_i3resnet(slices: int) -> InflatedResNet:
     """Build a small variant for tests, like timm's own `test_resnet`."""
-    return _build((1, 1, 1, 1), 4, in_chans, pretrained=pretrained)
-
-
-def _build(layers: Sequence[int], width: int, slices: int, *, pretrained: bool) -> InflatedResNet:
-    if pretrained:
-        raise RuntimeError("timm has no weights of inflated ResNets")
-    return InflatedResNet(layers=layers, width=width, slices=slices)
+    return InflatedResNet(layers=(1, 1, 1, 1), width=4, slices=slices)

@@ -34,7 +34,10 @@ class LocationHead(nn.Module):
         parts = len(LOCATION_PARTS)
         self.scale = nn.Parameter(torch.ones(parts))
         self.bias = nn.Parameter(torch.zeros(parts))
-        self.register_buffer("regions", torch.stack(list(_regions(grid)), dim=1), persistent=False)  # [N,P]
+        regions = torch.empty(grid**2, parts)  # [N,P]
+        if not regions.is_meta:  # there torch would import its compiler to compute nothing
+            regions = torch.stack(list(_regions(grid)), dim=1)
+        self.register_buffer("regions", regions, persistent=False)
         frontal = [view.may_be_frontal for view in VIEWS]
         self.register_buffer("frontal", torch.tensor(frontal), persistent=False)  # [views]
 

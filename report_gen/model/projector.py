@@ -85,21 +85,21 @@ class Projector(nn.Module):
         if findings:
             self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
             _zero_last_layer(self.finding_mlp)
-        self.state_embedding = nn.Parameter(0.02 * torch.randn(findings, len(STATES), text_width))
+        self.state_embedding = _random(findings, len(STATES), text_width)
 
         self.patch_queries: nn.Parameter | None = None
         self.patch_mlp: nn.Sequential | None = None
         if patch_tokens != 0:
             self.patch_mlp = _mlp(image_width, hidden, text_width, dropout)
         if patch_tokens not in (0, "all"):
-            self.patch_queries = nn.Parameter(torch.randn(int(patch_tokens), image_width))
+            self.patch_queries = _random(int(patch_tokens), image_width, std=1.0)
         self.attribute_heads = nn.ModuleList(_AttributeHead(values, image_width) for values in attributes)
-        self.attribute_embeddings = nn.ParameterList(0.02 * torch.randn(1 + count, text_width) for count in attributes)
+        self.attribute_embeddings = nn.ParameterList(_random(1 + count, text_width) for count in attributes)
         self.location_head: LocationHead | None = None
         self.location_embedding: nn.Parameter | None = None
         if locations:
             self.location_head = LocationHead(grid)
-            self.location_embedding = nn.Parameter(0.02 * torch.randn(len(LOCATION_PARTS), text_width))
+            self.location_embedding = _random(len(LOCATION_PARTS), text_width)
 
     def forward(
         self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor
@@ -197,6 +197,13 @@ def _attend(queries: torch.Tensor, patches: torch.Tensor, mask: torch.Tensor) ->
     scores = torch.einsum("qd,bmd->bqm", queries, patches) / queries.shape[-1] ** 0.5
     weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(-1)
     return weights @ patches, weights
+
+
+def _random(*shape: int, std: float = 0.02) -> nn.Parameter:
+    """Return normally distributed values, drawn by `nn.init` so that `WithoutInitialization` can leave them out."""
+    parameter = nn.Parameter(torch.empty(shape))
+    nn.init.normal_(parameter, std=std)
+    return parameter
 
 
 def _zero_last_layer(mlp: nn.Sequential) -> None:

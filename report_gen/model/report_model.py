@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 
 from report_gen.config import ModelConfig
 from report_gen.model.conditioning import Conditioning, conditioning_type
@@ -14,11 +14,16 @@ from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
 from report_gen.model.feature_numbers import Encode
 from report_gen.model.finding_decision import decide_states
-from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
+from report_gen.model.gpt2 import Gpt2Config, Gpt2LanguageModel
 from report_gen.model.projector import Projector, VisualFeatures
 from report_gen.model.recognizer import ImageRecognizer
 from report_gen.model.sequence import build_sequence_encoder
 from report_gen.records import ViewOffset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from report_gen.model.language_model import Pretrained
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,20 @@ class ReportModel(nn.Module):
         config: Architecture, findings and attributes.
         pretrained: Language model to start from; by default one is built from `config` with random weights.
         encode: Tokenizer, needed by the conditioning `numbers` alone.
+        for_inference: Build a decoder without a transformers configuration as `Gpt2LanguageModel`, which cannot be
+            trained with dropout, but needs no transformers.
 
     Raises:
         CheckpointError: Encoder or decoder cannot be built, or do not fit the conditioning.
     """
 
     def __init__(
-        self, config: ModelConfig, *, pretrained: Pretrained | None = None, encode: Encode | None = None
+        self,
+        config: ModelConfig,
+        *,
+        pretrained: Pretrained | None = None,
+        encode: Encode | None = None,
+        for_inference: bool = False,
     ) -> None:
         super().__init__()
         self.config = config
@@ -70,7 +82,7 @@ class ReportModel(nn.Module):
             config, image_width=self.encoder.width, encode=encode
         )
         self.decoder = ReportDecoder(
-            _build_language_model(config, conditioning) if pretrained is None else pretrained.model,
+            pretrained.model if pretrained is not None else _build_language_model(config, conditioning, for_inference),
             conditioning=conditioning,
             pretrained=frozenset() if pretrained is None else pretrained.kept,
             token_rows=None if pretrained is None else pretrained.rows,
@@ -228,9 +240,25 @@ class ReportModel(nn.Module):
         return decide_states(probabilities, self.config.findings, self.config.finding_schema)
 
 
-def _build_language_model(config: ModelConfig, conditioning: Conditioning) -> PreTrainedModel:
+def _build_language_model(
+    config: ModelConfig, conditioning: Conditioning, for_inference: bool
+) -> PreTrainedModel | Gpt2LanguageModel:
+    """Build the decoder that a configuration describes."""
     cross_attention = conditioning.adds_cross_attention
     decoder = config.decoder
+    if for_inference and decoder.transformer is None:
+        return Gpt2LanguageModel(
+            Gpt2Config(
+                vocab_size=config.vocabulary_size,
+                hidden_size=decoder.width,
+                num_hidden_layers=decoder.layers,
+                num_attention_heads=decoder.heads,
+                max_position_embeddings=decoder.positions,
+                add_cross_attention=cross_attention,
+            )
+        )
+    from report_gen.model.language_model import build_from_configuration, build_gpt2  # takes seconds to import
+
     if decoder.transformer is not None:
         return build_from_configuration(
             decoder.transformer, vocabulary_size=config.vocabulary_size, cross_attention=cross_attention

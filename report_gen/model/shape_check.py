@@ -14,9 +14,9 @@ import torch
 
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
-from report_gen.model.adapter import adapter_shapes
 from report_gen.model.checkpoint_files import CONFIG
 from report_gen.model.feature_numbers import Encode
+from report_gen.model.initialization import WithoutInitialization
 from report_gen.model.report_model import ReportModel
 from report_gen.model.weights import Shapes, stored_tensors
 
@@ -37,13 +37,15 @@ def check_shapes(config: ModelConfig, shapes: Shapes, path: Path, *, encode: Enc
         CheckpointError: A tensor is missing, unexpected or of another shape, or the model cannot be built.
     """
     try:
-        with torch.device("meta"):
-            model = ReportModel(config, encode=encode)
+        with torch.device("meta"), WithoutInitialization():
+            model = ReportModel(config, encode=encode, for_inference=config.adapter is None)
     except CheckpointError as error:
         raise CheckpointError(f"{path.with_name(CONFIG)}: {error}") from error
     if config.adapter is None:
         expected = {name: tuple(tensor.shape) for name, tensor in stored_tensors(model).items()}
     else:
+        from report_gen.model.adapter import adapter_shapes  # loads transformers
+
         expected = adapter_shapes(model, config.adapter, stored=shapes.keys())
     faults = sorted(set(expected) ^ set(shapes)) or sorted(
         name for name, shape in expected.items() if shape != tuple(shapes[name])

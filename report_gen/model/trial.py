@@ -9,7 +9,7 @@ import torch
 from report_gen.config import STATES
 from report_gen.errors import CheckpointError
 from report_gen.model.device import check_memory
-from report_gen.model.pretrained_source import LIBRARY_ERRORS
+from report_gen.model.gpt2 import Gpt2LanguageModel
 from report_gen.model.report_model import ReportModel
 from report_gen.records import FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID
@@ -19,7 +19,7 @@ _TOKENS = 2
 
 
 def try_model(model: ReportModel, prompt_ids: Sequence[int]) -> None:
-    """Generate the first tokens of a report about one black image.
+    """Compute the first tokens of a report about one black image.
 
     Args:
         model: The model with its weights, in evaluation mode.
@@ -32,7 +32,7 @@ def try_model(model: ReportModel, prompt_ids: Sequence[int]) -> None:
         free = model.decoder.positions - model.visual_positions(1) - len(prompt_ids) - 1
         if free >= 1:
             _generate(model, prompt_ids, tokens=min(_TOKENS, free))
-    except LIBRARY_ERRORS as error:
+    except _errors(model) as error:
         check_memory(error, "a report of the model")
         reason = " ".join(str(error).split()).rstrip(".")[:300]
         raise CheckpointError(f"the model cannot generate a text ({reason}); use another checkpoint") from error
@@ -41,6 +41,15 @@ def try_model(model: ReportModel, prompt_ids: Sequence[int]) -> None:
             f"the decoder has {model.decoder.positions} positions, but one image and the prompt need "
             f"{model.decoder.positions - free}, and a report needs more; use another checkpoint"
         )
+
+
+def _errors(model: ReportModel) -> tuple[type[Exception], ...]:
+    """Return the errors which mean that a model cannot generate a text."""
+    if isinstance(model.decoder.language_model, Gpt2LanguageModel):
+        return (RuntimeError,)
+    from report_gen.model.pretrained_source import LIBRARY_ERRORS  # loads transformers
+
+    return LIBRARY_ERRORS
 
 
 @torch.inference_mode()
@@ -54,6 +63,8 @@ def _generate(model: ReportModel, prompt_ids: Sequence[int], *, tokens: int) -> 
     input_ids = torch.tensor([[*prompt_ids, BOS_ID]])  # [B,L]
     text = (input_ids, torch.ones_like(input_ids))
     model.decoder(visual_tokens, visual_mask, *text)
+    if isinstance(model.decoder.language_model, Gpt2LanguageModel):
+        return  # it has no `generate`, and no settings that its forward pass does not use
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, *text)
     model.decoder.language_model.generate(
         **inputs,

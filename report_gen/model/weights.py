@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load
+from safetensors.torch import load_file
 
 from report_gen.errors import CheckpointError
 from report_gen.model.checkpoint_files import check_regular
@@ -67,21 +67,18 @@ def read_header(path: Path) -> WeightsHeader:
     return WeightsHeader(shapes, metadata if isinstance(metadata, dict) else {})
 
 
-def parse_weights(path: Path, content: bytes) -> dict[str, torch.Tensor]:
-    """Return the tensors of a safetensors file by name.
+def map_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Map the tensors of a safetensors file into the memory, by name. They are read from the file where they are used.
 
-    Args:
-        path: File of the weights, for error messages.
-        content: Content of the file.
+    A program that changes the file changes the tensors. They must be copied into a model, which `fill` does.
 
     Raises:
         CheckpointError: The content is no safetensors file.
     """
     try:
-        state: dict[str, torch.Tensor] = load(content)
-    except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a type that torch does not have
+        return load_file(path)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:  # KeyError: a type that torch does not have
         raise CheckpointError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
-    return state
 
 
 def fill(model: ReportModel, path: Path, state: Mapping[str, torch.Tensor]) -> None:
@@ -101,7 +98,8 @@ def fill(model: ReportModel, path: Path, state: Mapping[str, torch.Tensor]) -> N
     for name, tensor in stored_tensors(model).items():
         if name in state or name not in from_base:
             with torch.no_grad():
-                tensor.copy_(take(state, name, tensor, path))
+                tensor.copy_(_find(state, name, tensor, path))
+            _check_finite(tensor, name, path)
 
 
 def take(state: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path: Path) -> torch.Tensor:
@@ -116,6 +114,13 @@ def take(state: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path:
     Raises:
         CheckpointError: As for `fill`.
     """
+    converted = _find(state, name, like, path).to(like.dtype)
+    _check_finite(converted, name, path)
+    return converted
+
+
+def _find(state: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path: Path) -> torch.Tensor:
+    """Return a tensor of a file that can be converted to the type of another one of the same shape."""
     stored = state.get(name)
     if stored is None or stored.shape != like.shape:
         raise CheckpointError(f"{path}: {name} is missing or of another shape; copy the checkpoint again")
@@ -123,12 +128,15 @@ def take(state: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path:
         raise CheckpointError(
             f"{path}: {name} has the type {_type_name(stored)} instead of {_type_name(like)}; use another checkpoint"
         )
-    converted = stored.to(like.dtype)
-    if converted.is_floating_point() and not bool(torch.isfinite(converted).all()):
+    return stored
+
+
+def _check_finite(tensor: torch.Tensor, name: str, path: Path) -> None:
+    """Raise CheckpointError if a tensor of floating-point numbers contains a NaN or an infinite number."""
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
         raise CheckpointError(
             f"{path}: {name} contains NaN or infinite numbers, so no draft can be trusted; use another checkpoint"
         )
-    return converted
 
 
 def stored_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from report_gen.tokenizer.interface import ReportTokenizer
 from report_gen.tokenizer.learned import LearnedTokenizer
-from report_gen.tokenizer.pretrained import PretrainedTokenizer
 
 
 def parse_tokenizer(file_name: str, data: bytes, *, name: str) -> ReportTokenizer:
@@ -18,6 +17,8 @@ def parse_tokenizer(file_name: str, data: bytes, *, name: str) -> ReportTokenize
     Raises:
         CheckpointError: The data are no such tokenizer.
     """
-    kinds = (LearnedTokenizer, PretrainedTokenizer)
-    kind = next(kind for kind in kinds if kind.file_name == file_name)
-    return kind.from_bytes(data, name=name)
+    if file_name == LearnedTokenizer.file_name:
+        return LearnedTokenizer.from_bytes(data, name=name)
+    from report_gen.tokenizer.pretrained import PretrainedTokenizer  # loads the library tokenizers
+
+    return PretrainedTokenizer.from_bytes(data, name=name)

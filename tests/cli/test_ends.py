@@ -14,7 +14,7 @@ import pytest
 from report_gen.phantom import write_phantom
 from tests.cli.conftest import Command
 
-PROGRAM = "from report_gen.cli import main; main()"
+PROGRAM = "from report_gen.cli import run; run()"
 FULL = "cannot be written (No space left on device); free disk space or send it elsewhere\n"
 CLOSED = "cannot be written (it is closed); free disk space or send it elsewhere\n"
 

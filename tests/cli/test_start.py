@@ -14,7 +14,16 @@ from report_gen.errors import CorpusError
 from report_gen.outputs import format_json, format_text
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import Report, parse_report
-from tests.builders import write_manifest
+from tests.builders import (
+    FINDINGS,
+    THRESHOLDS,
+    noise_image,
+    tiny_config,
+    tiny_model,
+    write_checkpoint,
+    write_manifest,
+    write_png,
+)
 from tests.sr_files import code, content, document
 
 MODEL_LIBRARIES = {"torch", "torchvision", "transformers", "timm", "accelerate", "peft"}
@@ -39,6 +48,15 @@ print("MODULES", *{name.partition(".")[0] for name in sys.modules})
 """
 
 
+DRAFT = """
+import atexit, sys
+from report_gen.cli import run
+atexit.register(print, "SHUTDOWN")
+sys.argv[1:] = ["draft", *sys.argv[1:]]
+run()
+"""
+
+
 def loaded_modules(*calls: list[str], exit_code: int = 0) -> set[str]:
     """Top-level modules that a fresh process has loaded after these calls of the console script."""
     command = [sys.executable, "-c", PROGRAM, str(exit_code), json.dumps(calls)]
@@ -54,6 +72,41 @@ def test_help_and_explain_load_no_library_for_models_data_images_or_numbers() ->
     assert "report_gen_training" in loaded
     assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | IMAGE_LIBRARIES | NUMERIC_LIBRARIES | NETWORK_LIBRARIES)
     assert not loaded & CLINICAL_LIBRARIES
+
+
+def test_a_draft_loads_no_library_that_it_does_not_need(tmp_path: Path) -> None:
+    """The architectures of the embedded model: a GPT-2, and a ResNet that is not one of timm."""
+    write_png(tmp_path / "chest.png", noise_image())
+    findings = {"present": THRESHOLDS}
+    config = tiny_config(
+        encoder="gluon_resnetv2_50_stage3", findings=findings, locations={"trained": [True] * len(FINDINGS)}
+    )
+    write_checkpoint(tmp_path / "tiny", model=tiny_model(config))
+    loaded = loaded_modules(["draft", str(tmp_path / "chest.png"), "--checkpoint", str(tmp_path / "tiny")])
+    assert "torch" in loaded
+    assert not loaded & ((MODEL_LIBRARIES - {"torch"}) | DATA_LIBRARIES | CLINICAL_LIBRARIES)
+    # sympy and mpmath: torch imports them with its compiler, for example to compute on the device `meta`.
+    assert not loaded & {"scipy", "matplotlib", "sympy", "mpmath", "tokenizers", "huggingface_hub", "httpx"}
+
+
+@pytest.mark.parametrize(("name", "exit_code"), [("chest.png", 0), ("absent.png", 3)])
+def test_the_console_script_ends_a_draft_without_the_shutdown_of_python(
+    tmp_path: Path, name: str, exit_code: int
+) -> None:
+    """Nothing that was printed or written is lost."""
+    write_png(tmp_path / "chest.png", noise_image())
+    write_checkpoint(tmp_path / "tiny")
+    arguments = [str(tmp_path / name), "--checkpoint", str(tmp_path / "tiny"), "--format", "txt", "--format", "json"]
+    arguments += ["-o", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", DRAFT, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == exit_code
+    assert "SHUTDOWN" not in done.stdout
+    if exit_code:
+        assert "absent.png" in done.stderr
+    else:
+        assert "drafts written" in done.stderr
+        assert json.loads((tmp_path / "out" / "chest.json").read_text())["findings"]
+        assert (tmp_path / "out" / "chest.txt").read_text().endswith("\n")
 
 
 def test_score_loads_no_library_for_models_data_or_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -287,3 +287,14 @@ def test_the_folder_of_a_training_run_contains_its_checkpoint(folder: Path, tmp_
     (tmp_path / "run").mkdir()
     shutil.copytree(folder, tmp_path / "run" / "best")
     assert load_checkpoint(tmp_path / "run").weights_sha256 == load_checkpoint(folder).weights_sha256
+
+
+def test_a_file_that_changes_after_it_was_loaded_does_not_change_the_model(folder: Path) -> None:
+    """The file is mapped into the memory while it is loaded, and its tensors are copied."""
+    model = load_checkpoint(folder).model
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with (folder / WEIGHTS).open("r+b") as file:
+        file.seek(-4096, 2)
+        file.write(bytes(4096))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name

@@ -66,7 +66,7 @@ def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool
         sizes: Whether larger decoders are measured too.
     """
     ours = load_checkpoint(checkpoint)
-    theirs = unknown_to_report_gen(load_checkpoint(checkpoint)) if against else None
+    theirs = unknown_to_report_gen(load_checkpoint(checkpoint, with_transformers=True)) if against else None
     for batch in (1, 8):
         chosen = _repeated(studies, batch)
         yield Case(
@@ -112,7 +112,7 @@ def draw_studies(folder: Path, count: int) -> list[Study]:
 
 
 def unknown_to_report_gen(checkpoint: Checkpoint) -> Checkpoint:
-    """Make the decoder of a checkpoint one of an unknown type, for which transformers generates."""
+    """Make the decoder of a checkpoint of transformers one of an unknown type, for which transformers generates."""
     _unknown(checkpoint.model)
     return checkpoint
 

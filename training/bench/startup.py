@@ -15,7 +15,7 @@ import numpy as np
 
 from report_gen.errors import ReportGenError
 
-_MAIN = "import sys; from report_gen.cli import main; sys.argv[0] = 'report-gen'; main()"
+_MAIN = "import sys; from report_gen.cli import run; sys.argv[0] = 'report-gen'; run()"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from report_gen.imaging.slice_geometry import Floats
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 def interpolation_matrix(nodes: Floats, centers: Floats, *, spacing: float, margin: float = 0.0) -> csr_array:
@@ -26,6 +30,8 @@ def interpolation_matrix(nodes: Floats, centers: Floats, *, spacing: float, marg
     Returns:
         Weights whose rows sum to 1, or to 0 if a place is outside.
     """
+    from scipy.sparse import csr_array  # only volumes need it, and it takes a third of a second
+
     if len(nodes) == 1:
         inside = np.abs(centers - nodes[0]) <= max(margin, 1e-6)
         return csr_array(inside[:, None].astype(np.float32))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from report_gen.errors import StudyError
 from report_gen.imaging.memory import format_bytes, memory_limit
@@ -17,6 +17,9 @@ from report_gen.imaging.volumes.interpolation import interpolation_matrix
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.volume import Progress, Values, Volume, no_progress
 from report_gen.records import SlicePlane
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _COVERED = 0.5
 """Least weight of pixels with a value for a voxel with a value. The others are NaN, so that padding does not grow."""
