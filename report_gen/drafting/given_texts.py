@@ -41,8 +41,10 @@ def unused_notices(request: DraftRequest, used: Mapping[str, str]) -> Iterator[s
         used: As in `given_sections`.
     """
     for name in _SECTIONS.values():
-        if name not in used and _stated(request, name):
-            yield f"the model does not use the {name}; it had no influence on the draft"
+        if name not in used and (stated := _stated(request, name)):
+            is_cut = len(clean_value(getattr(request, name))) > len(stated)
+            cut = f", and the draft repeats only its first {len(stated)} characters" if is_cut else ""
+            yield f"the model does not use the {name}; it had no influence on the draft{cut}"
 
 
 def _stated(request: DraftRequest, name: str) -> str:

@@ -43,6 +43,17 @@ def test_a_text_that_the_model_does_not_use_is_repeated_with_a_notice_if_the_use
     ]
 
 
+def test_a_long_text_that_the_model_does_not_use_is_cut_at_a_word_and_the_notice_says_so(tmp_path: Path) -> None:
+    request = DraftRequest(study(tmp_path), technique="Portable " * 100)
+    assert given_sections(request, {}) == (
+        Section(SectionName.TECHNIQUE, (Sentence(" ".join(["Portable"] * 33)),)),  # 33 words of at most 300 characters
+    )
+    assert list(unused_notices(request, {})) == [
+        "the model does not use the technique; it had no influence on the draft, "
+        "and the draft repeats only its first 296 characters"
+    ]
+
+
 def test_an_indication_of_the_header_is_named_and_not_repeated(tmp_path: Path) -> None:
     """Drafts as TXT and JSON contain no free text of the header, which may name the patient."""
     found = replace(study(tmp_path), indication="Doe has a cough.")
