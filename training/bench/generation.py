@@ -112,7 +112,7 @@ def draw_studies(folder: Path, count: int) -> list[Study]:
 
 
 def unknown_to_report_gen(checkpoint: Checkpoint) -> Checkpoint:
-    """Make the decoder of a checkpoint of transformers one of an unknown type, for which transformers generates."""
+    """Give the decoder, a model of transformers, an unknown type: then transformers generates its texts."""
     _unknown(checkpoint.model)
     return checkpoint
 

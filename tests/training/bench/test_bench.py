@@ -70,7 +70,9 @@ def test_one_way_has_no_ratio() -> None:
 def test_transformers_generates_for_a_decoder_of_an_unknown_type(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint = unknown_to_report_gen(load_checkpoint(write_checkpoint(tmp_path / "checkpoint"), with_transformers=True))
+    checkpoint = unknown_to_report_gen(
+        load_checkpoint(write_checkpoint(tmp_path / "checkpoint"), with_transformers=True)
+    )
     monkeypatch.setattr(type(checkpoint.model.decoder.language_model), "generate", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         generate_tokens(
