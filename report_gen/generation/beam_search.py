@@ -101,12 +101,13 @@ def search_beams(decoder: CachedDecoder, prefix: Prefix, request: TokenRequest) 
                     for index, total, log_probability in zip(indices, values, given, strict=True)
                 ]
             )
-        going = [n for n, search in enumerate(active) if not search.finished]
-        if not going:
+        finished = [n for n, search in enumerate(active) if search.finished]
+        if len(finished) == len(active):
             return [_generated(search.ended[0], request.with_probabilities) for search in searches]
-        if len(going) < len(active):
-            cache.keep([n * beams + beam for n in going for beam in range(beams)])
-            active = [active[n] for n in going]
+        if finished:
+            # The beams of a study stay together: as many places are left as texts move, and all of whole studies.
+            order = cache.remove({n * beams + beam for n in finished for beam in range(beams)})
+            active = [active[row // beams] for row in order[::beams]]
         cache.reorder([n * beams + text.beam for n, search in enumerate(active) for text in search.running])
         tokens = [text.tokens[-1] for search in active for text in search.running]
         logits = decoder.step(torch.tensor(tokens, device=logits.device), cache)

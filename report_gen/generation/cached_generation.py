@@ -49,12 +49,12 @@ class CachedTokenGenerator(TokenGenerator):
             given = _probabilities(logits, chosen) if request.with_probabilities else [math.nan] * len(active)
             for row, token, probability in zip(active, chosen.tolist(), given, strict=True):
                 texts[row].append(token, probability)
-            going = [n for n, row in enumerate(active) if not texts[row].finished]
-            if not going:
+            ended = {n for n, row in enumerate(active) if texts[row].finished}
+            if len(ended) == len(active):
                 return [text.generated(request.with_probabilities) for text in texts]
-            if len(going) < len(active):
-                cache.keep(going)
-                active, chosen = [active[n] for n in going], chosen[going]
+            if ended:
+                order = cache.remove(ended)
+                active, chosen = [active[n] for n in order], chosen[order]
             logits = self._decoder.step(chosen, cache)
 
 

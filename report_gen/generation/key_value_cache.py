@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,9 +49,9 @@ class KeyValueCache:
         self._first = first
         self._filled = 0
         self._stored = torch.empty(
-            (2 * shape.layers, texts, shape.key_value_heads, length, shape.head_width), dtype=dtype, device=mask.device
+            (texts, 2 * shape.layers, shape.key_value_heads, length, shape.head_width), dtype=dtype, device=mask.device
         )
-        self._layers = self._stored.unbind()
+        self._layers = self._stored.unbind(1)
         self._visible = torch.ones((texts, length), dtype=torch.bool, device=mask.device)
         self._visible[:, :first] = mask.bool()
         self._padded = not bool(mask.all())
@@ -134,17 +134,28 @@ class KeyValueCache:
             cross=None if self._cross is None else self._cross[:, index],
             cross_mask=None if self._cross_mask is None else self._cross_mask[index],
         )
-        copy._stored[:, :, :, : self._filled] = self._stored[:, index, :, : self._filled]
+        copy._stored[:, :, :, : self._filled] = self._stored[:, :, :, : self._filled].index_select(0, index)
         copy._filled = self._filled
         return copy
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Keep these texts only, in this order."""
-        index = torch.tensor(rows, device=self._stored.device)
-        filled = self._filled
-        stored = self._stored.new_empty((self._stored.shape[0], len(rows), *self._stored.shape[2:]))
-        stored[:, :, :, :filled] = self._stored[:, :, :, :filled].index_select(1, index)
-        self._stored, self._layers = stored, stored.unbind()
+    def remove(self, ended: Collection[int]) -> list[int]:
+        """Remove texts and return the earlier numbers of the others in their new order.
+
+        The last texts take the places of those that are removed, so that only they are copied.
+        """
+        kept = [text for text in range(len(self._stored)) if text not in ended]
+        holes = [text for text in range(len(kept)) if text in ended]
+        order = list(range(len(kept)))
+        device, filled = self._stored.device, self._filled
+        if holes:
+            moved = kept[len(kept) - len(holes) :]
+            for hole, text in zip(holes, moved, strict=True):
+                order[hole] = text
+            copied = self._stored[:, :, :, :filled].index_select(0, torch.tensor(moved, device=device))
+            self._stored[:, :, :, :filled].index_copy_(0, torch.tensor(holes, device=device), copied)
+        index = torch.tensor(order, device=device)
+        self._stored = self._stored[: len(kept)]
+        self._layers = self._stored.unbind(1)
         self._visible = self._visible[index]
         if self._padded:
             self._counts = self._counts[index]
@@ -152,6 +163,7 @@ class KeyValueCache:
             self._cross = self._cross[:, index]
         if self._cross_mask is not None:
             self._cross_mask = self._cross_mask[index]
+        return order
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Replace every text by another one that begins with the same P tokens: only what follows them is copied."""
@@ -159,5 +171,5 @@ class KeyValueCache:
         if moved:
             device = self._stored.device
             written = self._stored[:, :, :, self._first : self._filled]
-            copied = written.index_select(1, torch.tensor([rows[text] for text in moved], device=device))
-            written.index_copy_(1, torch.tensor(moved, device=device), copied)
+            copied = written.index_select(0, torch.tensor([rows[text] for text in moved], device=device))
+            written.index_copy_(0, torch.tensor(moved, device=device), copied)

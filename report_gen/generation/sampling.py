@@ -51,7 +51,7 @@ class Sampler:
 
         Args:
             logits: Logits [N,vocabulary] of the texts that have not ended.
-            rows: Their N numbers in the batch, in ascending order.
+            rows: Their N numbers in the batch.
         """
         scores = logits / self._temperature
         if self._top_p < 1:

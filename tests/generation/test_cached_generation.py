@@ -12,6 +12,7 @@ from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
 from report_gen.generation.cached_generation import CachedTokenGenerator
+from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
 from report_gen.generation.sampling import keep_most_probable
 from report_gen.generation.tokens import TokenRequest
 from report_gen.generation.transformers_generation import TransformersTokenGenerator
@@ -205,3 +206,16 @@ def test_nucleus_is_that_of_transformers(top_p: float, spread: float) -> None:
     # Sums of probabilities differ by their order in the last digit: at most one token per row may differ.
     assert int((kept != theirs).sum(1).max()) <= 1
     assert float((kept == theirs).float().mean()) > 0.999
+
+
+def test_the_last_texts_take_the_places_of_removed_ones() -> None:
+    """By hand: of texts 0 to 5, 1 and 2 and 5 are removed; 3 and 4 take the places of 1 and 2."""
+    cache = KeyValueCache(CacheShape(1, 1, 1, 1.0), torch.ones(6, 1), length=3, dtype=torch.float32)
+    cache.extend(1)
+    numbers = torch.arange(6.0).view(6, 1, 1, 1)
+    cache.attend(0, numbers, numbers, numbers)
+    assert cache.remove({1, 2, 5}) == [0, 3, 4]
+    cache.extend(1)
+    # Keys of zero weigh the two stored values equally.
+    zero, ten = torch.zeros(3, 1, 1, 1), torch.full((3, 1, 1, 1), 10.0)
+    assert cache.attend(0, zero, zero, ten).flatten().tolist() == [5.0, 6.5, 7.0]
