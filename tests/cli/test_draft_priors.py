@@ -128,7 +128,7 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["--prior", "auto", "--prior", "{then}"], UsageError.exit_code, "leave the other --prior out"),
         (["--prior-report", "{then}"], UsageError.exit_code, "name the study with one --prior PATH"),
         (["--prior", "auto", "--prior-report", "{then}"], UsageError.exit_code, "name the study with one --prior PATH"),
-        (["{then}", "--prior", "{then}"], UsageError.exit_code, "and there are 2; use --prior auto"),
+        (["{then}", "--prior", "{then}"], UsageError.exit_code, "but there are 2; use --prior auto"),
         (["--prior-days", "3"], UsageError.exit_code, "--prior-days is about one prior study"),
         (["--prior", "{then}", "--prior", "{now}", "--prior-days", "3"], UsageError.exit_code, "--prior-days is about"),
         (["--prior", "{then}", "--prior-days", "-1"], UsageError.exit_code, "neither a whole number of days nor"),
@@ -143,7 +143,7 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["--prior", "{text}"], StudyError.exit_code, "text.dcm: "),
         (["--prior", "{folder}"], StudyError.exit_code, "folder: "),
         (["--prior", "{then}", "--prior-report", "nowhere.txt"], StudyError.exit_code, "there is no such file"),
-        (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "no DICOM SR with text"),
+        (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "not a DICOM SR with text"),
         (["--prior", "{then}", "--prior-report", "{report}"], StudyError.exit_code, "is the report of another patient"),
     ],
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import resource
+import json
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,16 @@ import numpy as np
 from report_gen.errors import ReportGenError
 
 _MAIN = "import sys; from report_gen.cli import run; sys.argv[0] = 'report-gen'; run()"
+_MEASURE = """
+import json, os, resource, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - began
+print(json.dumps([os.waitstatus_to_exitcode(status), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss]))
+"""
+"""Runs a command and prints what it cost. This is a small process of its own, because the peak memory of a process
+includes the memory of the one that started it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,18 +72,9 @@ def measure_start(name: str, arguments: Sequence[str], *, folder: Path, rounds: 
 
 def _run(arguments: Sequence[str], folder: Path) -> tuple[float, float, float]:
     """Return wall-clock seconds, processor seconds and peak memory in MiB of one process."""
-    began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - report-gen itself
-        [sys.executable, "-c", _MAIN, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        raise ReportGenError(f"report-gen {arguments[0]} ended with exit code {process.returncode}; run it by hand")
-    return seconds, usage.ru_utime + usage.ru_stime, _mebibytes(usage)
-
-
-def _mebibytes(usage: resource.struct_rusage) -> float:
-    """Return the largest resident set; macOS counts bytes, other systems kibibytes."""
-    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    command = (sys.executable, "-c", _MEASURE, sys.executable, "-c", _MAIN, *arguments)
+    measured = subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True)  # noqa: S603 - report-gen
+    code, seconds, cpu_seconds, peak = json.loads(measured.stdout)
+    if code:
+        raise ReportGenError(f"report-gen {arguments[0]} ended with exit code {code}; run it by hand")
+    return seconds, cpu_seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes

@@ -110,7 +110,7 @@ def test_a_start_is_a_new_process(tmp_path: Path) -> None:
     start = measure_start("version", ["--version"], folder=tmp_path, rounds=2)
     assert len(start.seconds) == 2
     assert start.cpu_median > 0
-    assert 10 < start.peak_mib < 2000
+    assert 10 < start.peak_mib < 200  # without the memory of this process
     with pytest.raises(ReportGenError, match="report-gen score ended with exit code 2; run it by hand"):
         measure_start("score", ["score"], folder=tmp_path, rounds=1)
 
