@@ -102,6 +102,9 @@ class StorageCommitment:
         association = self._peer.associate([context], [(evt.EVT_N_EVENT_REPORT, self._take_report)])
         if association is None:
             raise ReceiverError(f"{self._peer.node}: does not support storage commitment; leave --commit out")
+        # The deadline of `_wait` is as long: a thread of pynetdicom would abort the idle association while it is
+        # released here, which sometimes ended in an InvalidEventError and an open socket.
+        association.network_timeout = None
         try:
             self._send_request(association, objects)
             return self._wait(association)

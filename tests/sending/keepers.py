@@ -42,6 +42,8 @@ class Keeper:
     requests: list[Dataset] = field(default_factory=list)
     answers: list[int | None] = field(default_factory=list)
     """Status of each response to an answer; None for an association that was not accepted."""
+    ends: list[str] = field(default_factory=list)
+    """How the sender ended each association: released or aborted."""
 
     def report(self, request: Dataset) -> Dataset:
         if self.malformed:
@@ -91,7 +93,12 @@ def running(
 
     entity = AE("ARCHIVE")
     entity.supported_contexts = list(contexts)
-    handlers = [(evt.EVT_N_ACTION, act), (evt.EVT_C_STORE, lambda _: 0x0000)]
+    handlers = [
+        (evt.EVT_N_ACTION, act),
+        (evt.EVT_C_STORE, lambda _: 0x0000),
+        (evt.EVT_RELEASED, lambda _: keeper.ends.append("released")),
+        (evt.EVT_ABORTED, lambda _: keeper.ends.append("aborted")),
+    ]
     server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     keeper.own_port = server.server_address[1]
     try:
