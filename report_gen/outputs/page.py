@@ -16,7 +16,9 @@ WeasyPrint writes the time into the embedded fonts (https://reproducible-builds.
 
 from __future__ import annotations
 
+import atexit
 import base64
+import gc
 import hashlib
 import threading
 from functools import cache
@@ -106,10 +108,15 @@ class _FontCache(threading.local):
 
     Fontconfig keeps 0.2 MB of each configuration that is no longer used (WeasyPrint 70, fontconfig 2.14), so a new one
     for each page would add up. Threads do not share the fonts, because Pango allows an object in one thread only.
+
+    A configuration has a temporary folder, which it removes when it is deleted: at the end of its thread. Those of the
+    main thread are deleted before Python unloads the modules that remove the folder.
     """
 
     def __init__(self) -> None:
         self._loaded: dict[str, _LoadedFonts] = {}
+        if threading.current_thread() is threading.main_thread():
+            atexit.register(self._delete)
 
     def load(self, rules: str) -> _LoadedFonts:
         """Return the fonts that CSS rules name; see `_font_faces`, which gives a few different ones only."""
@@ -124,6 +131,10 @@ class _FontCache(threading.local):
             )
             self._loaded[rules] = _LoadedFonts(configuration, faces)
         return self._loaded[rules]
+
+    def _delete(self) -> None:
+        self._loaded.clear()
+        gc.collect()  # a configuration and the layouts of its texts refer to each other
 
 
 _FONTS_OF_THREAD = _FontCache()

@@ -69,6 +69,28 @@ def test_a_draft_without_a_reader(checkpoint: Path, tmp_path: Path) -> None:
     assert without_reader("draft", "--checkpoint", checkpoint, "--candidates", 1, study) == (141, "")
 
 
+def test_pages_leave_nothing_behind(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a folder with fonts nor a message when Python shuts down."""
+    pytest.importorskip("weasyprint", reason="the extra clinical is not installed", exc_type=ImportError)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    draft = (
+        "draft",
+        "--checkpoint",
+        checkpoint,
+        "--candidates",
+        1,
+        "--quiet",
+        "--format",
+        "pdf",
+        write_phantom(tmp_path),
+    )
+    for program in (PROGRAM, "from report_gen.cli import main; main()"):
+        assert shell("", *draft, "-o", tmp_path / "drafts", program=program) == (0, "")
+        assert not list((tmp_path / "temporary").iterdir())
+    assert len(list((tmp_path / "drafts").glob("*.pdf"))) == 1
+
+
 @pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", ">&- 2>&-"])
 def test_an_error_that_cannot_be_told_keeps_its_exit_code(redirection: str) -> None:
     assert shell(redirection, "draft") == (2, "")
