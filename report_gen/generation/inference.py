@@ -131,8 +131,8 @@ def generate_tokens(
 
     Args:
         model: The model.
-        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        visual_mask: Mask.
+        visual_tokens: [B,K,D_txt].
+        visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
@@ -163,8 +163,8 @@ def token_generator(
 
     Args:
         model: The model.
-        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        visual_mask: Mask.
+        visual_tokens: [B,K,D_txt].
+        visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)

@@ -21,10 +21,10 @@ class TransformersTokenGenerator(TokenGenerator):
 
     Args:
         model: The model.
-        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        visual_mask: Mask.
-        input_ids: Prompts and begin token [B,P], padded on the left, with attention_mask [B,P].
-        attention_mask: Mask.
+        visual_tokens: [B,K,D_txt].
+        visual_mask: [B,K] bool, False for missing tokens.
+        input_ids: Prompts and begin token [B,P], padded on the left.
+        attention_mask: [B,P], 0 for padding.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ def token_probabilities(
 
     Args:
         model: The model.
-        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        visual_mask: Mask.
-        input_ids: Prompt and begin token [B,P], padded on the left, with attention_mask [B,P].
-        attention_mask: Mask.
+        visual_tokens: [B,K,D_txt].
+        visual_mask: [B,K] bool, False for missing tokens.
+        input_ids: Prompts and begin token [B,P], padded on the left.
+        attention_mask: [B,P], 0 for padding.
         token_ids: Generated tokens [B,R].
     """
     text = torch.cat([input_ids, token_ids], dim=1)  # [B,P+R]
