@@ -7,16 +7,13 @@ calls of modules. A `CachedDecoder` reads the weights of a model and computes th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
-
-Layer = Callable[[torch.Tensor], torch.Tensor]
 
 
 class CachedDecoder(ABC):
@@ -80,13 +77,3 @@ class Prefix:
         """Return a cache for texts that begin with `rows`, and the logits [N,vocabulary] of their first tokens."""
         cache = self.cache.copies(rows, length=self.cache.filled + max_tokens)
         return cache, self.logits[list(rows)]
-
-
-def affine(module: nn.Module) -> Layer:
-    """Return the function of a linear layer for inputs [rows,in], without the overhead of a call of a module.
-
-    A layer of another type, such as one with a low-rank adapter, is called as it is.
-    """
-    if type(module) is nn.Linear:
-        return lambda inputs: functional.linear(inputs, module.weight, module.bias)
-    return module

@@ -45,7 +45,7 @@ class CachedTokenGenerator(TokenGenerator):
             if request.before_token is not None:
                 request.before_token()
             allowed = logits.float().index_fill(1, never, -math.inf)
-            chosen = (allowed if sampler is None else sampler(allowed, active)).argmax(-1)  # [N]
+            chosen = allowed.argmax(-1) if sampler is None else sampler(allowed, active)  # [N]
             given = _probabilities(logits, chosen) if request.with_probabilities else [math.nan] * len(active)
             for row, token, probability in zip(active, chosen.tolist(), given, strict=True):
                 texts[row].append(token, probability)

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from report_gen.generation.cached_decoder import CachedDecoder, Layer
+from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.generation.linear_layers import Layer, linear_layer
 from report_gen.model.gpt2 import Gpt2LanguageModel, TransposedLinear
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class _Block:
     """The layers of one transformer block as functions."""
 
     def __init__(self, block: Any, config: Any, linear: type[nn.Module]) -> None:
-        affine = partial(_affine, linear)
+        affine = partial(linear_layer, transposed=linear)
         self.norm_1, self.norm_2 = (_layer_norm(norm) for norm in (block.ln_1, block.ln_2))
         self.attention_in, self.attention_out = affine(block.attn.c_attn), affine(block.attn.c_proj)
         self.mlp_in, self.mlp_out = affine(block.mlp.c_fc), affine(block.mlp.c_proj)
@@ -100,16 +101,6 @@ def _linear_type(model: nn.Module) -> type[nn.Module]:
 
     kind: type[nn.Module] = Conv1D
     return kind
-
-
-def _affine(linear: type[nn.Module], module: Any) -> Layer:
-    """Return the function of a linear layer for inputs [rows,in], as `cached_decoder.affine` does for other models."""
-    if type(module) is not linear:
-        layer: Layer = module
-        return layer
-    weight: Any = module.weight
-    bias: Any = module.bias
-    return lambda inputs: torch.addmm(bias, inputs, weight)
 
 
 def _tanh_gelu(inputs: torch.Tensor) -> torch.Tensor:

@@ -9,8 +9,9 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM
 
-from report_gen.generation.cached_decoder import CachedDecoder, Layer, affine
+from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.generation.linear_layers import Layer, linear_layer
 
 _MODELS = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM)
 _FIXED_FREQUENCIES = frozenset({"default", "linear", "llama3"})
@@ -67,9 +68,11 @@ class _Layer:
         attention, mlp = layer.self_attn, layer.mlp
         self.norm_1, self.norm_2 = _rms_norm(layer.input_layernorm), _rms_norm(layer.post_attention_layernorm)
         self.queries, self.keys, self.values, self.attention_out = (
-            affine(part) for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
+            linear_layer(part) for part in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)
         )
-        self.gate, self.mlp_in, self.mlp_out = (affine(part) for part in (mlp.gate_proj, mlp.up_proj, mlp.down_proj))
+        self.gate, self.mlp_in, self.mlp_out = (
+            linear_layer(part) for part in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)
+        )
         self.activation = mlp.act_fn
 
 

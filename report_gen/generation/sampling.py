@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +11,8 @@ from report_gen.generation.decoding import Decoding
 
 _LIKELY = 64
 """Number of tokens that nearly always reach `top_p`. They are found faster than all tokens are sorted."""
+_LEAST_TEMPERATURE = 1e-6
+"""Temperature that takes the most probable token; with a lower one the logits would overflow."""
 
 
 def study_generator(seed: int, *content: object) -> torch.Generator:
@@ -29,69 +30,71 @@ def study_generator(seed: int, *content: object) -> torch.Generator:
 
 
 class Sampler:
-    """Perturbs logits so that their argmax is a sample.
+    """Chooses tokens at random.
 
-    The argmax of logits plus standard Gumbel noise is an exact sample of their softmax (the Gumbel-max trick; Gumbel
-    1954, Maddison et al., NeurIPS 2014). `generate` of transformers samples from the global generator instead, which
-    neighbors in the batch and other threads also advance. The noise is drawn on the CPU, so a seed means the same on
-    every device.
+    Each text has a uniform random number per token, from its own generator. `generate` of transformers draws from the
+    global generator instead, which neighbors in the batch and other threads also advance. The numbers are drawn on the
+    CPU, so a seed means the same on every device.
 
     Args:
-        decoding: Temperature and `top_p`, applied before the noise.
-        generators: One per text of the batch; None leaves the argmax of that text as it is. Texts may share one.
+        decoding: Temperature and `top_p`, applied before a token is drawn.
+        generators: One per text of the batch; None takes the most probable token. Texts may share one.
     """
 
     def __init__(self, decoding: Decoding, generators: Sequence[torch.Generator | None]) -> None:
-        self._temperature = float(decoding.temperature)
+        self._temperature = max(float(decoding.temperature), _LEAST_TEMPERATURE)
         self._top_p = float(decoding.top_p)
-        self._generators = generators
+        self._texts = len(generators)
+        self._drawn: dict[torch.Generator, list[int]] = {}
+        """The texts of each generator."""
+        for text, generator in enumerate(generators):
+            if generator is not None:
+                self._drawn.setdefault(generator, []).append(text)
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        """Return perturbed logits.
+        """Return tokens [N].
 
         Args:
             logits: Logits [N,vocabulary] of the texts that have not ended.
             rows: Their N numbers in the batch.
         """
-        scores = logits / self._temperature
-        if self._top_p < 1:
-            scores = keep_most_probable(scores, self._top_p)
-        return scores + self._noise(rows, logits.shape[-1]).to(scores.device, scores.dtype)
+        probabilities = (logits / self._temperature).softmax(-1)
+        return draw_tokens(probabilities, self._uniform_numbers(rows).to(logits.device), top_p=self._top_p)
 
-    def _noise(self, rows: Sequence[int], size: int) -> torch.Tensor:
-        """Return Gumbel noise [N,size].
+    def _uniform_numbers(self, rows: Sequence[int]) -> torch.Tensor:
+        """Return N uniform random numbers, 0 for texts without a generator.
 
         Texts that have ended draw as long as one that shares their generator goes on: whether a text has ended does not
         change what the next one of its study draws.
         """
-        used = {id(self._generators[row]) for row in rows}
-        drawn = {
-            row: _gumbel(generator, size) for row, generator in enumerate(self._generators) if id(generator) in used
-        }
-        return torch.stack([drawn[row] for row in rows])
+        numbers = torch.zeros(self._texts, dtype=torch.float64)
+        active = set(rows)
+        for generator, texts in self._drawn.items():
+            if not active.isdisjoint(texts):
+                numbers[texts] = torch.rand(len(texts), dtype=torch.float64, generator=generator)
+        return numbers[list(rows)]
 
 
-def keep_most_probable(scores: torch.Tensor, top_p: float) -> torch.Tensor:
-    """Set the scores of improbable tokens to minus infinity (nucleus sampling; Holtzman et al., ICLR 2020).
+def draw_tokens(probabilities: torch.Tensor, uniform: torch.Tensor, *, top_p: float) -> torch.Tensor:
+    """Draw one of the most probable tokens of each text (nucleus sampling; Holtzman et al., ICLR 2020).
 
-    The most probable tokens are kept whose probabilities add up to `top_p`, and at least one.
+    The most probable tokens are kept whose probabilities add up to `top_p`, and at least one. In the order of
+    descending probability, the token is drawn at which the cumulative probability of the kept ones exceeds the number.
 
     Args:
-        scores: Logits [N,vocabulary].
-        top_p: Above 0 and below 1.
+        probabilities: [N,vocabulary].
+        uniform: N numbers from 0 to below 1, float64; 0 draws the most probable token.
+        top_p: Above 0 and at most 1.
+
+    Returns:
+        Token ids [N].
     """
-    probabilities = scores.softmax(-1)
-    likely = probabilities.topk(min(_LIKELY, scores.shape[-1])).values  # [N,64], descending
+    likely, tokens = probabilities.topk(min(_LIKELY, probabilities.shape[-1]))  # [N,64], descending
     if bool((likely.sum(-1) < top_p).any()):
-        likely = probabilities.sort(descending=True).values
-    before = likely.cumsum(-1) - likely  # sum of the more probable ones
-    least = likely.masked_fill(before >= top_p, math.inf).amin(-1, keepdim=True)
-    return scores.masked_fill(probabilities < least, -math.inf)
-
-
-def _gumbel(generator: torch.Generator | None, size: int) -> torch.Tensor:
-    """Return standard Gumbel noise [size], or zeros without a generator."""
-    if generator is None:
-        return torch.zeros(size, dtype=torch.float64)
-    # The negative logarithm of a standard exponential variable is a standard Gumbel variable.
-    return -torch.empty(size, dtype=torch.float64).exponential_(generator=generator).log()
+        likely, tokens = probabilities.sort(descending=True)
+    likely = likely.double()
+    cumulative = likely.cumsum(-1)
+    kept = cumulative - likely < top_p  # the more probable ones do not reach `top_p`
+    total = cumulative.masked_fill(~kept, 0).amax(-1)
+    place = (cumulative <= (uniform * total)[:, None]).sum(-1).clamp(max=likely.shape[-1] - 1)
+    return tokens.gather(1, place[:, None]).squeeze(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -129,8 +130,9 @@ class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is not t
         self._sampler = sampler
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores [N,vocabulary] with noise."""
-        return self._sampler(scores, range(len(scores)))
+        """Return scores [N,vocabulary] that are 0 for the drawn token and -inf for every other one."""
+        chosen = self._sampler(scores, range(len(scores)))
+        return torch.full_like(scores, -math.inf).scatter_(1, chosen[:, None], 0.0)
 
 
 class _CallBeforeToken(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed

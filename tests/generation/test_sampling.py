@@ -1,4 +1,4 @@
-"""Sampling by Gumbel noise: the distribution of the model, a generator per study, greedy rows in the same batch."""
+"""Sampling: the distribution of the model, a generator per study, greedy rows in the same batch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from report_gen.generation import Decoding, generate_tokens, study_generator
-from report_gen.generation.sampling import Sampler
+from report_gen.generation.sampling import Sampler, draw_tokens
 from tests.builders import fix_next_token, tiny_model
 
 LOGITS = torch.tensor([1.0, 0.0, -0.5, 2.0, 0.3, -2.0])
@@ -17,7 +17,7 @@ DRAWS = 20_000
 
 def draw(sampler: Sampler, draws: int = DRAWS) -> np.ndarray:
     """Counts of the sampled tokens over several calls for one row."""
-    tokens = [int(sampler(LOGITS[None], [0]).argmax()) for _ in range(draws)]
+    tokens = [int(sampler(LOGITS[None], [0])) for _ in range(draws)]
     return np.bincount(tokens, minlength=len(LOGITS))
 
 
@@ -42,26 +42,45 @@ PLAIN = Decoding(method="sample", temperature=1.0, top_p=1.0)
 
 
 def test_rows_draw_independently_of_each_other() -> None:
-    scores = torch.zeros(3, 50)
-    together = Sampler(PLAIN, [study_generator(0, name) for name in "abc"])(scores, [0, 1, 2])
-    alone = Sampler(PLAIN, [study_generator(0, "b")])(scores[:1], [0])
-    assert torch.equal(together[1], alone[0])
-    assert not torch.equal(together[0], together[1])
+    logits = torch.zeros(3, 5000)
+    together = Sampler(PLAIN, [study_generator(0, name) for name in "abc"])(logits, [0, 1, 2])
+    alone = Sampler(PLAIN, [study_generator(0, "b")])(logits[:1], [0])
+    assert together[1] == alone[0]
+    assert len(set(together.tolist())) == 3
 
 
 def test_a_row_without_a_generator_is_greedy() -> None:
-    scores = torch.randn(2, 50)
-    found = Sampler(PLAIN, [None, study_generator(0, "a")])(scores, [0, 1])
-    assert torch.equal(found[0], scores[0])
-    assert not torch.equal(found[1], scores[1])
+    logits = torch.randn(2, 5000, generator=torch.Generator().manual_seed(0))
+    sampler = Sampler(PLAIN, [None, study_generator(0, "a")])
+    found = torch.stack([sampler(logits, [0, 1]) for _ in range(20)])
+    assert torch.equal(found[:, 0], logits[0].argmax().expand(20))
+    assert len(set(found[:, 1].tolist())) > 10
+
+
+def test_the_lowest_temperature_is_greedy() -> None:
+    decoding = Decoding(method="sample", temperature=1e-300)
+    assert draw(Sampler(decoding, [study_generator(0, "study")]), draws=50).tolist() == [0, 0, 0, 50, 0, 0]
 
 
 def test_a_candidate_that_ends_does_not_change_what_the_others_draw() -> None:
-    scores = torch.zeros(3, 50)
+    logits = torch.zeros(3, 5000)
     all_go_on, one_ended = (Sampler(PLAIN, [study_generator(0, "a")] * 3) for _ in range(2))
-    first = all_go_on(scores, [0, 1, 2])
-    torch.testing.assert_close(one_ended(scores[:2], [1, 2]), first[1:])
-    torch.testing.assert_close(one_ended(scores[:1], [2]), all_go_on(scores, [0, 1, 2])[2:])
+    first = all_go_on(logits, [0, 1, 2])
+    assert torch.equal(one_ended(logits[:2], [1, 2]), first[1:])
+    assert torch.equal(one_ended(logits[:1], [2]), all_go_on(logits, [0, 1, 2])[2:])
+
+
+@pytest.mark.parametrize(
+    ("top_p", "uniform", "token"),
+    [
+        *((1.0, 0.0, 2), (1.0, 0.49, 2), (1.0, 0.5, 0), (1.0, 0.79, 0), (1.0, 0.8, 3), (1.0, 0.99, 1)),
+        *((0.75, 0.62, 2), (0.75, 0.63, 0), (0.75, 0.999, 0), (0.45, 0.999, 2), (0.55, 0.999, 0), (0.01, 0.999, 2)),
+    ],
+)
+def test_the_number_that_is_drawn_chooses_the_token(top_p: float, uniform: float, token: int) -> None:
+    """By hand. In descending order the tokens 2, 0, 3, 1 have the cumulative probabilities 0.5, 0.8, 0.95, 1."""
+    probabilities = torch.tensor([[0.3, 0.05, 0.5, 0.15]], dtype=torch.float64)
+    assert draw_tokens(probabilities, torch.tensor([uniform], dtype=torch.float64), top_p=top_p).tolist() == [token]
 
 
 def test_the_generator_depends_on_seed_and_content_alone() -> None:
