@@ -50,6 +50,12 @@ class CachedDecoder(ABC):
         logits: torch.Tensor = self._output(hidden[:, -1])
         return logits
 
+    def check(self, token_ids: Sequence[int], cache: KeyValueCache) -> torch.Tensor:
+        """Append L tokens to the only text of a cache and return the logits [L,vocabulary] of what follows each one."""
+        embedded = self._embeddings(torch.tensor([token_ids], device=cache.device))
+        logits: torch.Tensor = self._output(self._hidden(embedded, cache.extend(len(token_ids)), cache)[0])
+        return logits
+
     @abstractmethod
     def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
         """Return the input of the output layer [N,L,D] for token embeddings [N,L,D] at positions [N or 1,L]."""

@@ -11,6 +11,7 @@ import torch
 
 from report_gen.generation.beam_search import search_beams
 from report_gen.generation.cached_decoder import CachedDecoder, Prefix
+from report_gen.generation.proposals import Proposer
 from report_gen.generation.sampling import Sampler
 from report_gen.generation.tokens import NEVER_GENERATED, GeneratedTokens, TokenGenerator, TokenRequest, finish
 from report_gen.tokenizer import EOS_ID
@@ -22,17 +23,46 @@ class CachedTokenGenerator(TokenGenerator):
     Args:
         decoder: The decoder.
         prefix: What it computed for the visual tokens and prompts of the studies.
+        proposer: Proposes tokens of a single text, whose most probable tokens are generated; None for no proposals.
     """
 
-    def __init__(self, decoder: CachedDecoder, prefix: Prefix) -> None:
+    def __init__(self, decoder: CachedDecoder, prefix: Prefix, proposer: Proposer | None = None) -> None:
         self._decoder = decoder
         self._prefix = prefix
+        self._proposer = proposer
 
     @torch.inference_mode()
     def generate(self, request: TokenRequest) -> list[GeneratedTokens]:
         if request.decoding.method == "beam" and request.decoding.beams > 1:
             return search_beams(self._decoder, self._prefix, request)
+        if request.decoding.method != "sample" and len(request.studies) == 1 and self._proposer is not None:
+            return [self._check_proposals(request, self._proposer)]
         return self._choose_tokens(request)
+
+    def _check_proposals(self, request: TokenRequest, proposer: Proposer) -> GeneratedTokens:
+        """Generate one text, as many tokens per forward pass as proposals are right."""
+        (study,), (limit,) = request.studies, request.limits
+        cache, logits = self._prefix.start([study], max_tokens=limit)
+        text = _Text(limit)
+        proposed: list[int] = []
+        never = torch.tensor(NEVER_GENERATED, device=logits.device)
+        while True:
+            if request.before_token is not None:
+                request.before_token()
+            chosen = logits.float().index_fill(1, never, -math.inf).argmax(-1)  # [1+proposals]
+            given = _probabilities(logits, chosen) if request.with_probabilities else [math.nan] * len(chosen)
+            # The first token follows the text, and each further one a proposal, which must be the token before it.
+            right = 0
+            for token, probability in zip(chosen.tolist(), given, strict=True):
+                text.append(token, probability)
+                if text.finished:
+                    return text.generated(request.with_probabilities)
+                if proposed[right : right + 1] != [token]:
+                    break
+                right += 1
+            cache.shorten(len(proposed) - right)
+            proposed = proposer.propose(study, text.tokens, most=limit - len(text.tokens) - 1)
+            logits = self._decoder.check([text.tokens[-1], *proposed], cache)
 
     def _choose_tokens(self, request: TokenRequest) -> list[GeneratedTokens]:
         """Generate token by token."""
@@ -63,19 +93,19 @@ class _Text:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._tokens: list[int] = []
+        self.tokens: list[int] = []
         self._probabilities: list[float] = []
 
     def append(self, token: int, probability: float) -> None:
-        self._tokens.append(token)
+        self.tokens.append(token)
         self._probabilities.append(probability)
 
     @property
     def finished(self) -> bool:
-        return self._tokens[-1] == EOS_ID or len(self._tokens) == self._limit
+        return self.tokens[-1] == EOS_ID or len(self.tokens) == self._limit
 
     def generated(self, with_probabilities: bool) -> GeneratedTokens:
-        return finish(self._tokens, self._probabilities if with_probabilities else ())
+        return finish(self.tokens, self._probabilities if with_probabilities else ())
 
 
 def _probabilities(logits: torch.Tensor, chosen: torch.Tensor) -> list[float]:

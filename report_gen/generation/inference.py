@@ -17,6 +17,7 @@ from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.gpt2_decoder import Gpt2Decoder
+from report_gen.generation.proposals import Proposer, gains_by_proposals
 from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
 from report_gen.generation.text_composing import (
     GeneratedText,
@@ -73,7 +74,9 @@ def generate_texts(
     limits = _limits(
         checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
     )
-    generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids)
+    gains = gains_by_proposals(checkpoint.model.decoder.language_model)
+    proposer = Proposer(prompt_ids, checkpoint.continuations) if gains else None
+    generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids, proposer)
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         request = TokenRequest(
@@ -121,6 +124,7 @@ def generate_tokens(
     decoding: Decoding,
     generators: Sequence[torch.Generator | None] = (),
     max_report_tokens: Sequence[int] = (),
+    proposer: Proposer | None = None,
     with_probabilities: bool = True,
     before_token: Callable[[], None] | None = None,
 ) -> list[GeneratedTokens]:
@@ -137,6 +141,7 @@ def generate_tokens(
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
+        proposer: See `token_generator`.
         with_probabilities: Whether to return the probability of each token.
         before_token: Called before each token. An error that it raises ends the generation.
 
@@ -152,12 +157,16 @@ def generate_tokens(
         with_probabilities=with_probabilities,
         before_token=before_token,
     )
-    return token_generator(model, visual_tokens, visual_mask, prompt_ids).generate(request)
+    return token_generator(model, visual_tokens, visual_mask, prompt_ids, proposer).generate(request)
 
 
 @torch.inference_mode()
 def token_generator(
-    model: ReportModel, visual_tokens: torch.Tensor, visual_mask: torch.Tensor, prompt_ids: Sequence[Sequence[int]]
+    model: ReportModel,
+    visual_tokens: torch.Tensor,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    proposer: Proposer | None = None,
 ) -> TokenGenerator:
     """Return what generates texts for B studies: the fast generator for a decoder that it knows, or transformers.
 
@@ -166,6 +175,8 @@ def token_generator(
         visual_tokens: [B,K,D_txt].
         visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
+        proposer: Proposes tokens for a decoder of this package; by default one that knows the prompt and the text, for
+            a decoder that is faster with proposals.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     decoder = find_cached_decoder(model.decoder.language_model)
@@ -180,7 +191,9 @@ def token_generator(
             attention_mask=attention_mask,
         )
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    return CachedTokenGenerator(decoder, decoder.begin(inputs))
+    if proposer is None and gains_by_proposals(model.decoder.language_model):
+        proposer = Proposer(prompt_ids)
+    return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer)
 
 
 def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:

@@ -68,6 +68,11 @@ class KeyValueCache:
         return self._filled
 
     @property
+    def device(self) -> torch.device:
+        """Device of the keys and values."""
+        return self._stored.device
+
+    @property
     def has_cross_attention(self) -> bool:
         """Whether the texts attend to something else than themselves."""
         return self._cross is not None
@@ -87,6 +92,10 @@ class KeyValueCache:
             smallest = torch.finfo(self._stored.dtype).min
             self._bias = torch.zeros_like(allowed, dtype=self._stored.dtype).masked_fill_(~allowed, smallest)
         return (self._counts[:, start:end] - 1).clamp(min=0)
+
+    def shorten(self, tokens: int) -> None:
+        """Forget the last tokens of every text."""
+        self._filled -= tokens
 
     def attend(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Store the keys and values of the tokens of `extend` and return their attention [N,L,heads,head_width].

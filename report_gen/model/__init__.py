@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         read_config,
         read_model_card,
     )
+    from report_gen.model.continuations import CONTINUATION_LENGTHS, Continuations
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -50,6 +51,7 @@ else:
             "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
+                "Continuations",
                 "CrossAttentionConditioning",
                 "NumbersConditioning",
                 "PrefixConditioning",
@@ -63,6 +65,7 @@ else:
                 "read_config",
                 "read_model_card",
             ),
+            "continuations": ("CONTINUATION_LENGTHS", "Continuations"),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -80,12 +83,14 @@ else:
     )
 
 __all__ = [
+    "CONTINUATION_LENGTHS",
     "DECIDED_CHANGES",
     "EMBEDDED",
     "MANIFEST",
     "TOKEN_ROWS",
     "Checkpoint",
     "Conditioning",
+    "Continuations",
     "CrossAttentionConditioning",
     "Encode",
     "ImageEncoder",

@@ -29,6 +29,7 @@ from report_gen.files import write_folder
 from report_gen.model.checkpoint_files import (
     CARD,
     CONFIG,
+    CONTINUATIONS,
     MANIFEST,
     PROMPT,
     TRAINING,
@@ -38,6 +39,7 @@ from report_gen.model.checkpoint_files import (
     read_file,
 )
 from report_gen.model.config_file import find_checkpoint, parse_config
+from report_gen.model.continuations import Continuations
 from report_gen.model.device import check_memory
 from report_gen.model.initialization import WithoutInitialization
 from report_gen.model.report_model import ReportModel
@@ -51,7 +53,8 @@ if TYPE_CHECKING:
     from report_gen.model.pretrained_source import PretrainedSource
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
-"""Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`; the model card may be edited."""
+"""Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`, and `CONTINUATIONS` if there is one.
+The model card may be edited."""
 
 BASE_SHA256 = "base_sha256"
 """Key of the metadata of the weights with the SHA-256 of the base, so that `weights_sha256` determines all weights."""
@@ -65,6 +68,8 @@ class Checkpoint:
     tokenizer: ReportTokenizer
     prompt: Prompt
     weights_sha256: str
+    continuations: Continuations | None = None
+    """How its training reports go on; None if the checkpoint does not know it."""
 
 
 def save_checkpoint(
@@ -76,6 +81,7 @@ def save_checkpoint(
     prompt: Prompt,
     training: Mapping[str, Any],
     card: str,
+    continuations: Continuations | None = None,
     weights_dtype: torch.dtype = torch.float32,
     state: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
@@ -89,6 +95,7 @@ def save_checkpoint(
         prompt: Prompt that the model was trained with.
         training: Record of the training, written to `training.json`.
         card: Model card, Markdown.
+        continuations: How the training reports go on, without n-grams that could identify a patient; None for none.
         weights_dtype: Type in which floating-point weights are stored; they are loaded as float32.
         state: Weights to store by name; by default those of `model`. For an adapter, what `adapter.py` describes.
 
@@ -107,6 +114,8 @@ def save_checkpoint(
         PROMPT: prompt.text.encode(),
         TRAINING: json.dumps(training, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n",
     }
+    if continuations is not None:
+        contents[CONTINUATIONS] = continuations.to_bytes()
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = json.dumps(manifest, indent=2).encode() + b"\n"
     contents[CARD] = card.encode()
@@ -162,7 +171,8 @@ def load_checkpoint(
     folder = find_checkpoint(folder)
     manifest = parse_json(folder / MANIFEST, read_file(folder / MANIFEST))
     vocabulary = _tokenizer_file(folder, manifest)
-    contents = {name: read_file(folder / name) for name in (*SEALED, vocabulary) if name != WEIGHTS}
+    optional = (CONTINUATIONS,) if isinstance(manifest, dict) and CONTINUATIONS in manifest else ()
+    contents = {name: read_file(folder / name) for name in (*SEALED, vocabulary, *optional) if name != WEIGHTS}
     _check_manifest(folder, contents, manifest)
     config = parse_config(folder / CONFIG, contents[CONFIG])
     tokenizer = parse_tokenizer(vocabulary, contents[vocabulary], name=str(folder / vocabulary))
@@ -172,6 +182,7 @@ def load_checkpoint(
             "copy the checkpoint again"
         )
     prompt = _parse_prompt(folder / PROMPT, contents[PROMPT])
+    continuations = _parse_continuations(folder / CONTINUATIONS, contents.get(CONTINUATIONS), config)
     source = _find_base(config, folder, base)
     # Before the weights are read, because both the file and a model that does not fit it may be larger than the memory.
     header = read_header(folder / WEIGHTS)
@@ -188,7 +199,7 @@ def load_checkpoint(
         try_model(model.eval(), tokenizer.encode(render(prompt, PromptValues())))
     except CheckpointError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
-    return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]))
+    return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]), continuations)
 
 
 def _find_base(config: ModelConfig, folder: Path, given: str | os.PathLike[str] | None) -> PretrainedSource | None:
@@ -262,3 +273,7 @@ def _parse_prompt(path: Path, content: bytes) -> Prompt:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:
         raise CheckpointError(f"{path}: not a valid prompt ({error}); copy the checkpoint again") from error
+
+
+def _parse_continuations(path: Path, content: bytes | None, config: ModelConfig) -> Continuations | None:
+    return None if content is None else Continuations.from_bytes(content, path=path, vocabulary=config.vocabulary_size)

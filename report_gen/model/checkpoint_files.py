@@ -22,6 +22,8 @@ MANIFEST, CONFIG, WEIGHTS, PROMPT, TRAINING, CARD = (
     "training.json",
     "README.md",
 )
+CONTINUATIONS = "continuations.safetensors"
+"""File with the `Continuations` of the training reports, which a checkpoint may have."""
 TOKENIZER, TOKENIZER_JSON = TOKENIZER_FILES
 """Files of a learned tokenizer and of that of a pretrained decoder; a checkpoint has one of them."""
 
@@ -33,6 +35,7 @@ MAX_BYTES = {
     TOKENIZER: 64 * _MIB,
     TOKENIZER_JSON: 32 * _MIB,
     TRAINING: 64 * _MIB,
+    CONTINUATIONS: 64 * _MIB,
     CARD: _MIB,
 }
 """Largest size of each file, bytes. The size of the weights is compared with their own header, see `weights.py`."""

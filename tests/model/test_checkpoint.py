@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from report_gen.errors import CheckpointError, OutputError
 from report_gen.generation import Decoding, GeneratedTokens, generate_tokens
-from report_gen.model import Checkpoint, ReportModel, load_checkpoint, save_checkpoint
-from report_gen.model.checkpoint_files import CARD, MANIFEST, PROMPT, TOKENIZER, TRAINING, WEIGHTS
+from report_gen.model import Checkpoint, Continuations, ReportModel, load_checkpoint, replace_config, save_checkpoint
+from report_gen.model.checkpoint_files import CARD, CONTINUATIONS, MANIFEST, PROMPT, TOKENIZER, TRAINING, WEIGHTS
 from tests.builders import PROMPT as TINY_PROMPT
 from tests.builders import tiny_config, tiny_model, tokenizer, write_checkpoint
 from tests.checkpoint_damage import SEALED_FILES, edit_config, edit_weights, reseal
@@ -139,6 +139,22 @@ def test_one_altered_byte_is_found(folder: Path, name: str, place: int) -> None:
     # The first bytes of the weights are the length of their header, which is read before the hash is compared.
     fault = "not a safetensors file" if (name, place) == (WEIGHTS, 0) else "altered since the checkpoint was written"
     with pytest.raises(CheckpointError, match=rf"tiny/{name}: {fault}"):
+        load_checkpoint(folder)
+
+
+def test_continuations_are_part_of_a_checkpoint(tmp_path: Path) -> None:
+    assert load_checkpoint(write_checkpoint(tmp_path / "without")).continuations is None
+    folder = write_checkpoint(tmp_path / "tiny", continuations=Continuations({(5, 6): 7}))
+    for _ in range(2):
+        checkpoint = load_checkpoint(folder)
+        assert checkpoint.continuations is not None
+        assert checkpoint.continuations.next_token([5, 6]) == 7
+        replace_config(folder, checkpoint.model.config)  # keeps the other files
+    (folder / CONTINUATIONS).write_bytes(Continuations({(5, 6): 8}).to_bytes())
+    with pytest.raises(CheckpointError, match=r"tiny/continuations\.safetensors: altered"):
+        load_checkpoint(folder)
+    (folder / CONTINUATIONS).unlink()
+    with pytest.raises(CheckpointError, match=r"tiny/continuations\.safetensors: cannot be read"):
         load_checkpoint(folder)
 
 

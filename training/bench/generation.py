@@ -36,8 +36,8 @@ _SIZES: dict[str, dict[str, Any]] = {
     },
 }
 """Decoders with random weights; the second one has the layers of SmolLM2-135M and a smaller vocabulary."""
-_LENGTH = 60
-"""Tokens of a text of the decoders with random weights."""
+RANDOM_DECODING = Decoding(max_tokens=60)
+"""Decoding of the decoders with random weights."""
 _PREFIXES = (60, 260)
 _PROMPT_ID = 100
 
@@ -54,6 +54,16 @@ class Conditioned(NamedTuple):
     """[B,K] bool."""
     prompt_ids: Sequence[Sequence[int]]
     """Token ids of B prompts, without the begin token."""
+
+
+class RandomDecoder(NamedTuple):
+    """A decoder with random weights, and what one text begins with."""
+
+    name: str
+    model: ReportModel
+    other: ReportModel
+    """The same decoder, whose texts transformers generates."""
+    texts: Conditioned
 
 
 def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool, sizes: bool) -> Iterator[Case]:
@@ -153,21 +163,26 @@ def _texts(model: ReportModel, texts: Conditioned, decoding: Decoding) -> Callab
     return generate
 
 
-def _size_cases(*, against: bool) -> Iterator[Case]:
+def random_decoders() -> Iterator[RandomDecoder]:
+    """Yield larger decoders with random weights, each with short and long inputs of one text."""
     for name, transformer in _SIZES.items():
         model = _random_model(transformer)
-        other = _unknown(copy.deepcopy(model)) if against else None
-        decoding = Decoding(max_tokens=_LENGTH)
+        other = _unknown(copy.deepcopy(model))
         for prefix in _PREFIXES:
             tokens = torch.randn(1, prefix - 2, model.decoder.width, generator=torch.Generator().manual_seed(0))
             texts = Conditioned(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), [[_PROMPT_ID]])
-            yield Case(
-                name=f"greedy, batch 1, {name}, {prefix} tokens before the report",
-                units=1,
-                unit="text",
-                ours=_texts(model, texts, decoding),
-                theirs=None if other is None else _texts(other, texts, decoding),
-            )
+            yield RandomDecoder(f"{name}, {prefix} tokens before the report", model, other, texts)
+
+
+def _size_cases(*, against: bool) -> Iterator[Case]:
+    for name, model, other, texts in random_decoders():
+        yield Case(
+            name=f"greedy, batch 1, {name}",
+            units=1,
+            unit="text",
+            ours=_texts(model, texts, RANDOM_DECODING),
+            theirs=_texts(other, texts, RANDOM_DECODING) if against else None,
+        )
 
 
 def _random_model(transformer: dict[str, Any]) -> ReportModel:

@@ -9,6 +9,7 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .batches import IGNORED, Batch, BatchDataset
+    from .continuations import count_continuations
     from .data_loading import Groups, TrainingData, trained_findings, trained_locations
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
@@ -27,6 +28,7 @@ else:
         __name__,
         {
             "batches": ("IGNORED", "Batch", "BatchDataset"),
+            "continuations": ("count_continuations",),
             "data_loading": ("Groups", "TrainingData", "trained_findings", "trained_locations"),
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
@@ -68,6 +70,7 @@ __all__ = [
     "TrainingExample",
     "assign_splits",
     "cache_images",
+    "count_continuations",
     "count_trained_views",
     "decode_images",
     "group_by_kind",

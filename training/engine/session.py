@@ -19,8 +19,10 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from report_gen import __version__
 from report_gen.config import AdapterConfig, AttributeConfig, FindingConfig, LocationConfig, ScopeConfig
-from report_gen.model import Checkpoint, ReportModel, base_digest, local_source, save_checkpoint
+from report_gen.generation import gains_by_proposals
+from report_gen.model import Checkpoint, Continuations, ReportModel, base_digest, local_source, save_checkpoint
 from report_gen.prompting import load_prompt
+from report_gen.tokenizer import BOS_ID, EOS_ID
 
 from ..calibration import (
     RecognizerResult,
@@ -33,6 +35,7 @@ from ..calibration import (
 from ..data import (
     ExampleStore,
     PreparedCorpora,
+    count_continuations,
     count_trained_views,
     image_transform,
     prepare,
@@ -199,9 +202,19 @@ def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig 
             calibration=tuned.calibration,
             recognized=recognized,
         ),
+        continuations=_count_continuations(context) if gains_by_proposals(model.decoder.language_model) else None,
         weights_dtype=getattr(torch, recipe.stored_weights),
         state=merged_state(model) if adapter is None else adapter_state(model),
     )
+
+
+def _count_continuations(context: RunContext) -> Continuations:
+    """Count how the training reports go on, as they stand after the begin token."""
+    stores = [splits["train"] for splits in context.prepared.encoded.examples.values() if "train" in splits]
+    reports = (
+        (one.patient_id, [BOS_ID, *one.report_ids, EOS_ID]) for store in stores for one in store if one.report_ids
+    )
+    return count_continuations(reports, min_patients=context.recipe.text.min_word_patients)
 
 
 def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | None]:

@@ -20,12 +20,22 @@ from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, RecipeError, UsageError
-from report_gen.generation import Decoding
+from report_gen.generation import Decoding, proposals
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
 from report_gen.records import BANNER
-from tests.builders import CORNERS, PROMPT, corner_image, tiny_recipe, write_corner_corpus, write_manifest, write_png
+from report_gen.tokenizer import BOS_ID, EOS_ID
+from tests.builders import (
+    CORNERS,
+    PROMPT,
+    REPORTS,
+    corner_image,
+    tiny_recipe,
+    write_corner_corpus,
+    write_manifest,
+    write_png,
+)
 
 FINDINGS = chest_xray().findings
 
@@ -108,6 +118,22 @@ def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
     training = json.loads((run / "best" / "training.json").read_text())
     assert training["recipe"] == two_stages(data).model_dump(mode="json")
     assert training["studies"] == {"images": {"train": 12, "val": 12, "test": 12}}
+
+
+def test_the_checkpoint_of_a_large_decoder_knows_how_reports_go_on(
+    run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_checkpoint(run / "best").continuations is None
+    monkeypatch.setattr(proposals, "LARGE", 1)
+    recipe = tiny_recipe(data)
+    stage = recipe.stages[0].model_dump() | {"steps": 1, "validate_every": 1}
+    best = train(tiny_recipe(data, stages=[stage]), tmp_path / "run", resume=False, on_step=ignore)
+    checkpoint = load_checkpoint(best)
+    assert checkpoint.continuations is not None
+    for report in REPORTS:
+        ids = [BOS_ID, *checkpoint.tokenizer.encode(report), EOS_ID]
+        right = [checkpoint.continuations.next_token(ids[:end]) == ids[end] for end in range(2, len(ids))]
+        assert sum(right) > len(right) / 2
 
 
 def test_thresholds_come_from_the_validation_split(run: Path) -> None:
