@@ -93,7 +93,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         | {"hidden_size": 18, "intermediate_size": 20, "num_hidden_layers": 1},
     }
     monkeypatch.setattr(generation, "_SIZES", sizes)
-    monkeypatch.setattr(generation, "_LENGTH", 4)
+    monkeypatch.setattr(generation, "RANDOM_DECODING", Decoding(max_tokens=4))
     decoder = {"width": 32, "layers": 1, "heads": 2, "positions": 128}
     return write_checkpoint(tmp_path / "checkpoint", model=tiny_model(tiny_config(decoder=decoder)))
 
