@@ -16,7 +16,7 @@ from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
 from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import STATE_WORDS
+from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
 from report_gen.outputs.present_findings import finding_label, present_findings
 from report_gen.outputs.probability_text import probability_text, threshold_text
@@ -200,8 +200,9 @@ def _sorted_findings(report: Report) -> list[Finding]:
 
 
 def _finding(finding: Finding) -> dict[str, str | bool]:
+    finding = finding.with_stated_location()
     return {
-        "name": f"{finding.name} (normal study)" if finding.means_normal else finding.name,
+        "name": finding_title(finding),
         "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else probability_text(finding.probability),
         "threshold": _threshold(finding),
