@@ -41,8 +41,8 @@ def join_files(
     if predictions.exists() and references.exists() and predictions.samefile(references):
         raise UsageError(f"{predictions}: given both as predictions and as references; give two files")
     referenced = read_reports(references, role="reference", id_column=id_column)
-    drafts = read_reports(predictions, role="prediction", id_column=id_column)
-    drafts, matched = match_ids(predictions, drafts, referenced)
+    predicted = read_reports(predictions, role="prediction", id_column=id_column)
+    drafts, matched = match_ids(predictions, predicted, referenced)
     joined = join_reports(drafts, referenced, source=str(predictions), allow_missing=allow_missing)
     versions = (*notice_versions(predictions), *notice_versions(references))
     return replace(joined, notices=(*versions, *matched, *joined.notices))

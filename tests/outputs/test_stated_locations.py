@@ -88,7 +88,7 @@ def test_documents_say_that_no_finding_means_a_normal_study(render: Render, name
 def test_a_normal_study_is_not_among_the_present_findings(report: Report) -> None:
     normal = replace(report, findings=(NORMAL, replace(NORMAL, name="Edema", means_normal=False)))
     assert [finding.name for finding in present_findings(normal)] == ["Edema"]
-    weights = {"No Finding": np.eye(4, dtype=np.float32) / 4}
+    weights = {"No Finding": np.eye(4, dtype=np.float32) / np.float32(4)}
     attention = Heatmap(
         image=np.zeros((64, 64), np.float32), square=(0, 0, 64), part=Box(0, 0, 64, 64), weights=weights
     )
