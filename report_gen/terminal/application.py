@@ -113,7 +113,7 @@ def _usage_error(error: typer.TyperException) -> UsageError:
         SystemExit: No argument is given. The help of the command is printed.
     """
     message, context = error.format_message(), getattr(error, "ctx", None)
-    if context is not None and message == context.get_help():
+    if message.startswith("Usage: "):  # `get_help` of the context would print the help of an application with rich
         sys.stderr.write(f"{message}\n")
         sys.exit(error.exit_code)
     hint = "" if context is None else f"; see {context.command_path} --help"
