@@ -180,11 +180,12 @@ def as_stated(finding: Finding, *, decimals: int, has_site: bool = True) -> Find
     probability = None if finding.probability is None else float(f"{finding.probability:.{decimals}f}")
     if probability is not None and decimals == 2:
         probability = min(max(probability, 0.01), 0.99)
+    finding = located(finding)
     return replace(
         without_thresholds(finding),
         name=strip_controls(finding.name),
         probability=probability,
-        location=finding.location if finding.state.is_stated and has_site else UNKNOWN_LOCATION,
+        location=finding.location if has_site else UNKNOWN_LOCATION,
         side_probability=None,
         zone_probabilities=None,
     )
@@ -192,7 +193,7 @@ def as_stated(finding: Finding, *, decimals: int, has_site: bool = True) -> Find
 
 def without_thresholds(finding: Finding) -> Finding:
     """Return a finding as HL7 and DICOM SR keep it, beside what they lack as well."""
-    return replace(finding, present_threshold=None, uncertain_threshold=None, means_normal=False)
+    return replace(finding, present_threshold=None, uncertain_threshold=None)
 
 
 def without_confidence(section: Section) -> Section:
@@ -200,7 +201,16 @@ def without_confidence(section: Section) -> Section:
     return Section(section.name, tuple(Sentence(sentence.text) for sentence in section.sentences))
 
 
+def located(finding: Finding) -> Finding:
+    """Return what every format keeps of a finding: side and zones only if it is present or uncertain."""
+    if finding.state in (FindingState.PRESENT, FindingState.UNCERTAIN) and not finding.means_normal:
+        return finding
+    nowhere = replace(finding, location=UNKNOWN_LOCATION, location_overridden=False)
+    return replace(nowhere, side_probability=None, zone_probabilities=None)
+
+
 def _finding(finding: Finding) -> Finding:
+    finding = located(finding)
     zones = finding.zone_probabilities
     return replace(
         finding,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
@@ -12,13 +11,13 @@ from report_gen.cli.demo import demo
 from report_gen.cli.draft import draft
 from report_gen.cli.evaluate import evaluate
 from report_gen.cli.offline import ONLINE_COMMANDS, work_offline
+from report_gen.cli.plugins import Plugins
 from report_gen.cli.score import score
 from report_gen.cli.send import send
 from report_gen.cli.series import series
 from report_gen.terminal import print_text, run_app
 
-COMMAND_GROUP = "report_gen.commands"
-"""Entry-point group in which another package registers a command; report_gen_training registers `train`."""
+_COMMANDS = (draft, series, send, demo, score, evaluate)
 
 
 def main() -> None:
@@ -28,19 +27,20 @@ def main() -> None:
 
 def build_app() -> typer.Typer:
     """Build the Typer application with all commands."""
+    plugins = Plugins([*(command.__name__ for command in _COMMANDS), "corpus"])
     app = typer.Typer(
         help="Draft radiology reports from medical images. Every output is a draft for a qualified reader.",
         epilog="Shell completion: run `report-gen --install-completion` once, then open a new shell.",
         no_args_is_help=True,
         rich_markup_mode=None,  # plain help needs no rich, which takes 40% of the time of --help
         pretty_exceptions_enable=False,
+        context_settings={"obj": plugins},
     )
     app.callback()(_common_options)
-    for command in (draft, series, send, demo, score, evaluate):
+    for command in _COMMANDS:
         app.command()(command)
     app.add_typer(corpus.app, name="corpus")
-    for entry_point in entry_points(group=COMMAND_GROUP):
-        app.command(entry_point.name)(entry_point.load())
+    plugins.add_to(app)
     return app
 
 
@@ -59,5 +59,7 @@ def _common_options(
     ] = False,
 ) -> None:
     """Accept the options before a command. Typer shows the help of the application, not this text."""
+    plugins: Plugins = context.obj
+    plugins.print_problems(called=context.invoked_subcommand)
     if context.invoked_subcommand not in ONLINE_COMMANDS:
         work_offline()

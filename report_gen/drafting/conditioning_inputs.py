@@ -44,8 +44,8 @@ def resolve_findings(
 ) -> tuple[Finding, ...]:
     """Return the findings of a study as they condition the decoder.
 
-    A finding that is neither present nor uncertain has no location. A location that the reader sets takes precedence
-    over that of the model.
+    A finding that is neither present nor uncertain has no location, and no probabilities of one. A location that the
+    reader sets takes precedence over that of the model.
 
     Args:
         schema: The F findings of the model.
@@ -69,7 +69,7 @@ def resolve_findings(
             location_overridden=name in request.locations and resolved[name].is_stated,
             side_probability=None if place is None else place.side_probability,
             zone_probabilities=None if place is None else place.zone_probabilities,
-        )
+        ).with_stated_location()
         for name, probability, is_reported, present, uncertain, place in zip(
             schema.findings, probabilities, config.reported, config.present, config.uncertain, predicted, strict=True
         )

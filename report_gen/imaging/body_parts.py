@@ -22,6 +22,12 @@ _CHEST = "chest"
 _SEVERAL_PARTS = re.compile("neck *chest|chest *abd", re.IGNORECASE)
 """Body Part Examined (0018,0015) of regions of which the chest is one, such as CHESTABDOMEN (PS3.16 Annex L)."""
 
+_JOINED_PARTS = (
+    (re.compile("head *neck|neck *chest", re.IGNORECASE), "neck"),
+    (re.compile("chest *abd", re.IGNORECASE), "abdomen"),
+)
+"""Beginnings of such terms with the body part that they name beside the first or the chest."""
+
 _LOGOGRAPHIC = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Japanese kana, Chinese characters and Korean syllables. These scripts do not separate words by spaces."""
 
@@ -63,6 +69,16 @@ def header_body_parts(series: Series) -> HeaderBodyParts:
         stated=next((parts for level in levels if (parts := frozenset().union(*level.values()))), frozenset()),
         by_attribute={name: parts for level in levels for name, parts in level.items() if parts},
     )
+
+
+def scanned_body_parts(series: Series) -> frozenset[str]:
+    """Return the body parts that a header states, and those that a term of Body Part Examined joins with them.
+
+    `header_body_parts` counts CHESTABDPELVIS as a chest, which it shows, but a scan of it shows an abdomen as well.
+    """
+    term = series.body_part or ""
+    joined = (part for pattern, part in _JOINED_PARTS if pattern.search(term))
+    return header_body_parts(series).stated.union(joined)
 
 
 def named_body_parts(text: str, *, is_coded: bool = False) -> frozenset[str]:

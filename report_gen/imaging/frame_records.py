@@ -10,6 +10,7 @@ from pydicom import Dataset
 from report_gen.imaging.acquisition import acquisition_of, begun_later, frame_seconds, image_type
 from report_gen.imaging.planes import slice_plane
 from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
+from report_gen.imaging.voi import header_window
 from report_gen.records import Image
 
 
@@ -46,6 +47,7 @@ def _described(common: Image, header: Dataset) -> Image:
         columns=columns,
         pixel_spacing=square_spacing(pixel_spacing(header)),
         plane=found.plane,
+        header_window=header_window(header) if found.plane is not None else None,
         plane_problem=found.problem,
         acquisition=acquisition_of(header),
         image_type=image_type(header),

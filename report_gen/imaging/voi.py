@@ -15,6 +15,7 @@ from pydicom.pixels.processing import apply_windowing
 
 from report_gen.imaging.attributes import optional_value
 from report_gen.imaging.look_up_table import first_usable_lut, largest_entry, look_up
+from report_gen.records import Window
 
 Levels = NDArray[np.float64]
 
@@ -51,6 +52,15 @@ def apply_first_voi(values: Levels, dataset: Dataset) -> tuple[Levels | None, tu
         if _is_usable(center, width, function):
             return _apply_window(values, center, width, function), notices
     return None, ()
+
+
+def header_window(dataset: Dataset) -> Window | None:
+    """Return the first usable window of a header, named "header"; None if it has none."""
+    centers, widths = _numbers(dataset, "WindowCenter") or (), _numbers(dataset, "WindowWidth") or ()
+    for center, width in zip(centers, widths, strict=False):
+        if _is_usable(center, width, "LINEAR"):
+            return Window("header", center, width)
+    return None
 
 
 def _apply_window(values: Levels, center: float, width: float, function: str) -> Levels:

@@ -60,6 +60,27 @@ def notice_versions(path: Path) -> list[str]:
     return [f"{path}: studies with several versions: {studies}; the newest counts, such as {newest}"]
 
 
+def read_study_uids(folder: Path) -> dict[str, str]:
+    """Return the Study Instance UID of each study of a folder whose drafts contain it, by the name of the study.
+
+    Raises:
+        CorpusError: A file cannot be read.
+    """
+    from report_gen.reading import read_report  # imports pydantic
+
+    uids: dict[str, str] = {}
+    for file in _list_files(folder):
+        if file.suffix == ".txt" or file.study in uids:
+            continue
+        try:
+            uid = read_report(file.path).provenance.study_instance_uid
+        except StudyError:  # a DICOM object without text; `read_draft_folder` has read the others
+            continue
+        if uid:
+            uids[file.study] = uid
+    return uids
+
+
 def read_report_text(file: Path) -> dict[str, str]:
     """Read the report in a file with one of `REPORT_SUFFIXES`; the name without suffix is the study id.
 

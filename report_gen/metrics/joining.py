@@ -8,6 +8,7 @@ from pathlib import Path
 
 from report_gen.errors import CorpusError, UsageError
 from report_gen.metrics.draft_files import notice_versions
+from report_gen.metrics.draft_ids import match_ids
 from report_gen.metrics.report_files import list_ids, read_reports
 
 
@@ -39,14 +40,12 @@ def join_files(
     """
     if predictions.exists() and references.exists() and predictions.samefile(references):
         raise UsageError(f"{predictions}: given both as predictions and as references; give two files")
-    joined = join_reports(
-        read_reports(predictions, role="prediction", id_column=id_column),
-        read_reports(references, role="reference", id_column=id_column),
-        source=str(predictions),
-        allow_missing=allow_missing,
-    )
+    referenced = read_reports(references, role="reference", id_column=id_column)
+    predicted = read_reports(predictions, role="prediction", id_column=id_column)
+    drafts, matched = match_ids(predictions, predicted, referenced)
+    joined = join_reports(drafts, referenced, source=str(predictions), allow_missing=allow_missing)
     versions = (*notice_versions(predictions), *notice_versions(references))
-    return replace(joined, notices=(*versions, *joined.notices))
+    return replace(joined, notices=(*versions, *matched, *joined.notices))
 
 
 def join_reports(
@@ -55,22 +54,15 @@ def join_reports(
     """Join texts by study id.
 
     Args:
-        predictions: Drafts by study id.
+        predictions: Drafts by study id, of which one at least is in the references, see `match_ids`.
         references: Reports by study id.
         source: Where the predictions come from, for messages.
         allow_missing: Join the studies that both sides contain instead of raising.
 
     Raises:
-        CorpusError: Ids are missing or unknown and `allow_missing` is false, no id is on both sides, or every
-            prediction is empty.
+        CorpusError: Ids are missing or unknown and `allow_missing` is false, or every prediction is empty.
     """
     ids = tuple(name for name in references if name in predictions)
-    if not ids:
-        predicted, referenced = next(iter(predictions), ""), next(iter(references), "")
-        raise CorpusError(
-            f"{source}: no id in common with the references ({predicted!r} here, {referenced!r} there); "
-            "use the same study ids in both files"
-        )
     missing = [name for name in references if name not in predictions]
     unknown = [name for name in predictions if name not in references]
     faults = [f"no prediction for {list_ids(missing)}"] if missing else []

@@ -43,6 +43,20 @@ def find_meteor() -> Path | None:
     return jar if jar.is_file() else None
 
 
+def missing_for_meteor() -> str:
+    """Return what METEOR 1.5 needs that is not installed, and how to install it, as one sentence."""
+    needed = []
+    if shutil.which("java") is None:
+        needed.append("Java (Debian: apt-get install default-jre-headless, macOS: brew install openjdk)")
+    spec = find_spec("pycocoevalcap")
+    if spec is None:
+        needed.append("its program meteor-1.5.jar, which the package pycocoevalcap contains")
+        needed[-1] += ' (pip install "report-gen[meteor]", or pip install pycocoevalcap)'
+    if not needed:
+        return "METEOR 1.5: the package pycocoevalcap lacks its program meteor-1.5.jar; reinstall this package"
+    return f"METEOR 1.5 needs {' and '.join(needed)}"
+
+
 class MeteorError(UsageError):
     """METEOR 1.5 cannot run here; the other metrics can."""
 
@@ -58,7 +72,7 @@ class Meteor:
         """
         jar, java = find_meteor(), shutil.which("java")
         if jar is None or java is None:
-            raise MeteorError("METEOR 1.5 needs Java and pycocoevalcap; install Java and `pip install pycocoevalcap`")
+            raise MeteorError(missing_for_meteor())
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed on exit
         self._timed_out = False
         try:

@@ -12,10 +12,11 @@ from report_gen import __version__
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.cases import list_cases
 from report_gen.metrics.diversity import diversity_stats
+from report_gen.metrics.draft_ids import match_ids
 from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
-from report_gen.metrics.meteor import MeteorError
+from report_gen.metrics.meteor import MeteorError, missing_for_meteor
 from report_gen.metrics.metric import ReportTexts, compare_texts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
 from report_gen.metrics.preset import Preset, load_preset
@@ -270,7 +271,7 @@ def _notices(setup: ScoreSetup, model: ReportTexts) -> Iterator[str]:
     if setup.meteor_fault:
         yield f"METEOR 1.5 left out, exact+stem F is shown instead. {setup.meteor_fault}"
     elif setup.method.java and not setup.runs_meteor:
-        yield "METEOR 1.5 left out: install Java and `pip install pycocoevalcap`; exact+stem F is shown instead"
+        yield f"METEOR 1.5 left out, exact+stem F is shown instead. {missing_for_meteor()}"
 
 
 def _read_others(paths: Sequence[Path], options: ScoreOptions, joined: JoinedReports) -> dict[str, tuple[str, ...]]:
@@ -279,6 +280,7 @@ def _read_others(paths: Sequence[Path], options: ScoreOptions, joined: JoinedRep
     drafts = {}
     for path in paths:
         reports = read_reports(path, role="prediction", id_column=options.id_column)
-        kept = {name: text for name, text in reports.items() if name in references}
+        matched, _ = match_ids(path, reports, references)
+        kept = {name: text for name, text in matched.items() if name in references}
         drafts[str(path)] = join_reports(kept, references, source=str(path)).predictions
     return drafts

@@ -92,9 +92,12 @@ def degenerate_notice(references: Sequence[str]) -> list[str]:
 
 
 def casing_notice(predictions: Sequence[str], references: Sequence[str]) -> list[str]:
-    """Return a notice if, in the compared form, one side has capitals and the other has none."""
+    """Return a notice if, in the compared form, one side has capitals and the other has none.
+
+    Empty texts have no letters, so they do not count.
+    """
     predicted, referenced = _capital_share(predictions), _capital_share(references)
-    if abs(predicted - referenced) < _CASING_GAP:
+    if predicted is None or referenced is None or abs(predicted - referenced) < _CASING_GAP:
         return []
     return [
         f"predictions and references are cased differently ({predicted:.0%} and {referenced:.0%} of the texts have "
@@ -106,5 +109,7 @@ def _list(differences: Sequence[Difference]) -> str:
     return ", ".join(f"{one.name} ({one.second:.3f} against {one.first:.3f})" for one in differences)
 
 
-def _capital_share(texts: Sequence[str]) -> float:
-    return sum(text != text.lower() for text in texts) / max(len(texts), 1)
+def _capital_share(texts: Sequence[str]) -> float | None:
+    """Return the share of texts with capitals among those that are not empty; None if all are empty."""
+    written = [text for text in texts if text.strip()]
+    return sum(text != text.lower() for text in written) / len(written) if written else None

@@ -119,7 +119,6 @@ and Hernia, which is hiatal or diaphragmatic.
 """
 
 _SITES: Mapping[str, Code] = {
-    "No Finding": THORAX,
     "Enlarged Cardiomediastinum": MEDIASTINUM,
     "Cardiomegaly": HEART,
     "Pneumothorax": PLEURA,

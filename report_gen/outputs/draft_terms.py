@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from report_gen.records import FindingState
+from report_gen.records import Finding, FindingState
 
 STATE_SET, LOCATION_SET = "state set by the user", "location set by the user"
 """What the user set of a finding."""
@@ -20,3 +20,16 @@ STATE_WORDS: Mapping[FindingState, str] = MappingProxyType(
 )
 """Words for the states of a finding, the states that matter most first."""
 STATES_BY_WORD: Mapping[str, FindingState] = MappingProxyType({word: state for state, word in STATE_WORDS.items()})
+
+_NORMAL_STUDY = " (normal study)"
+"""Added to the name of "no finding" where a document states its state: "No Finding: present" would be a riddle."""
+
+
+def finding_title(finding: Finding) -> str:
+    """Return the name of a finding as documents write it: "Edema", "No Finding (normal study)"."""
+    return f"{finding.name}{_NORMAL_STUDY}" if finding.means_normal else finding.name
+
+
+def parse_title(title: str) -> tuple[str, bool]:
+    """Return the name of a finding, and whether it means a normal study, from the text of `finding_title`."""
+    return title.removesuffix(_NORMAL_STUDY), title.endswith(_NORMAL_STUDY)

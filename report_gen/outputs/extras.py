@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from threading import RLock
 
 from report_gen.errors import UsageError
+
+_PANGO = ("gobject", "pango", "harfbuzz", "fontconfig")
+"""Beginnings of the names of the system libraries that WeasyPrint loads."""
+_SEARCH_LOCK = RLock()
+"""Protects `ctypes.util.find_library` while it is replaced. One thread may enter the block again."""
 
 
 @contextmanager
@@ -21,7 +28,8 @@ def clinical_extra(what: str) -> Iterator[None]:
         UsageError: A library, or a system library that it loads, is missing.
     """
     try:
-        yield
+        with _direct_pango():
+            yield
     except ModuleNotFoundError as error:
         raise _missing(what, error.name or "") from error
     except OSError as error:
@@ -32,6 +40,32 @@ def clinical_extra(what: str) -> Iterator[None]:
             "libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose a format that contains no PDF, "
             "such as html or hl7"
         ) from error
+
+
+@contextmanager
+def _direct_pango() -> Iterator[None]:
+    """Load Pango and its companions by their sonames on Linux, as WeasyPrint does after a search.
+
+    WeasyPrint tries the names of all systems, and for each name that has no dot or does not exist, cffi calls
+    `ctypes.util.find_library`. On Linux that runs ldconfig, gcc and ld: 54 processes, 0.3 s where these programs are in
+    the page cache, and more where the disk or the CPU is busy. What they find is a soname, which WeasyPrint also tries.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import ctypes.util  # not needed for --help
+
+    with _SEARCH_LOCK:
+        search = ctypes.util.find_library
+
+        def find_others(name: str) -> str | None:
+            return None if name.removeprefix("lib").startswith(_PANGO) else search(name)
+
+        ctypes.util.find_library = find_others
+        try:
+            yield
+        finally:
+            ctypes.util.find_library = search
 
 
 def check_libraries(what: str, libraries: Iterable[str]) -> None:

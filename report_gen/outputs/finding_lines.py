@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS, STATES_BY_WORD
+from report_gen.outputs.draft_terms import (
+    LOCATION_SET,
+    STATE_SET,
+    STATE_WORDS,
+    STATES_BY_WORD,
+    finding_title,
+    parse_title,
+)
 from report_gen.outputs.probability_text import probability_text
 from report_gen.records import UNKNOWN_LOCATION, Finding, FindingLocation, Side, Zone, strip_controls
 
@@ -18,13 +25,13 @@ def describe_finding(finding: Finding) -> str:
     finding that is stated, the probability with two decimals, and what the user set. Probabilities of side and zones
     are left out.
     """
-    parts = [STATE_WORDS[finding.state]]
-    if finding.state.is_stated and finding.location.known:
+    finding, parts = finding.with_stated_location(), [STATE_WORDS[finding.state]]
+    if finding.location.known:
         parts.append(_describe_location(finding.location))
     if finding.probability is not None:
         parts.append(f"probability {probability_text(finding.probability)}")
     parts += [STATE_SET] * finding.overridden + [LOCATION_SET] * finding.location_overridden
-    return f"{strip_controls(finding.name)}: {'; '.join(parts)}."
+    return f"{strip_controls(finding_title(finding))}: {'; '.join(parts)}."
 
 
 def parse_finding(line: str) -> Finding | None:
@@ -42,8 +49,10 @@ def parse_finding(line: str) -> Finding | None:
             probability = float(number[1])
         elif part not in (STATE_SET, LOCATION_SET):
             location = _parse_location(part)
+    name, means_normal = parse_title(name)
     return Finding(
         name=name,
+        means_normal=means_normal,
         state=STATES_BY_WORD[state],
         probability=probability,
         overridden=STATE_SET in parts,

@@ -14,7 +14,7 @@ from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import STATE_WORDS
+from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
@@ -237,14 +237,14 @@ def _texts(report: Report) -> Iterator[_Observation]:
 def _findings(report: Report) -> Iterator[_Observation]:
     for number, finding in enumerate(report.findings, start=1):
         yield _Observation(
-            name=_coded(strip_controls(finding.name), finding_code(finding.name)),
+            name=_coded(strip_controls(finding_title(finding)), finding_code(finding.name)),
             kind="CE",
             value=_state(finding.state),
             sub_id=str(number),
             probability=finding.probability,
             set_by_user=finding.overridden,
         )
-        yield from _location(finding, number)
+        yield from _location(finding.with_stated_location(), number)
 
 
 def _location(finding: Finding, number: int) -> Iterator[_Observation]:

@@ -106,6 +106,7 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
+    finding = finding.with_stated_location()
     return {
         "name": finding.name,
         "state": STATE_WORDS[finding.state],

@@ -17,6 +17,7 @@ from PIL import ImageDraw, ImageFont
 from report_gen.imaging import load_pixels
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.present_findings import finding_label, present_findings
+from report_gen.outputs.shown_images import image_name, shown_images, window_text
 from report_gen.outputs.text import model_line, notice_line
 from report_gen.records import BANNER, Finding, Heatmap, Report
 from report_gen.rendering.outlines import draw_outlines, find_outline, label_font, outline_color
@@ -66,19 +67,23 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
         StudyError: The image cannot be read any more.
     """
     if draft.attention is None:
-        pixels = load_pixels(draft.shown[0])
+        images = shown_images(draft)
+        pixels = load_pixels(images[0])
+        name = image_name(draft, images, 0)
         size = fit_size(pixels.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = OutlinedImage(
             image=draw_outlines(pixels, (), size=size), outlined=(), others=present_findings(draft.report)
         )
     else:
+        name = f"The image that the model used{window_text(draft.given[0])}" if draft.given else ""
         size = fit_size(draft.attention.image.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = outline_findings(draft.report, draft.attention, size=size)
     text_size = max(14, round(max(size) / 60))
     width = max(size[0], _LEAST_WIDTH * text_size)
     notices = [(notice_line(notice), "white") for notice in draft.report.notices]
     above = _text_strip([(BANNER, "#ffd54f"), *notices], width, text_size)
-    below = _text_strip([*_legend(drawn), (model_line(draft.report), "#bdbdbd")], width, text_size)
+    named = [(name, "white")] if draft.given else []
+    below = _text_strip([*_legend(drawn), *named, (model_line(draft.report), "#bdbdbd")], width, text_size)
     canvas = PillowImage.new("RGB", (width, above.height + size[1] + below.height))
     canvas.paste(above, (0, 0))
     canvas.paste(drawn.image, ((width - size[0]) // 2, above.height))

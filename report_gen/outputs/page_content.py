@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,16 +16,15 @@ from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
 from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import STATE_WORDS
+from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
 from report_gen.outputs.present_findings import finding_label, present_findings
 from report_gen.outputs.probability_text import probability_text, threshold_text
 from report_gen.outputs.provenance_lines import provenance_lines
+from report_gen.outputs.shown_images import count_note, image_name, shown_images, spread_indices, window_text
 from report_gen.records import Finding, FindingState, Heatmap, Image, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
-_MOST_IMAGES = 7
-"""Images of a study that the page shows."""
 _SIDES = (640, 1024)
 """Range of the larger side of an image in the page, pixels: 1024 on 80 mm are more than 300 dpi."""
 _SMALL_SIDES = (320, 640)
@@ -109,37 +108,30 @@ def _study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
 
 
 def _figures(draft: DraftDocument) -> Iterator[Figure]:
-    """Yield the first image, and the image with the outlines."""
-    yield _plain_figure(draft, 0, _SIDES)
+    """Yield the first image, and beside it the image with the outlines, or the second of two images."""
+    images = shown_images(draft)
+    for index in range(_leading(draft)):
+        yield _plain_figure(draft, images, index, _SIDES)
     if draft.attention is not None:
         yield _outlined_figure(draft, draft.attention)
 
 
+def _leading(draft: DraftDocument) -> int:
+    """Return the number of images without markings in the first row."""
+    return 2 if draft.attention is None and len(draft.shown) == 2 else 1
+
+
 def _further_figures(draft: DraftDocument) -> Iterator[Figure]:
     """Yield the other images; of many images, some of each part of the study."""
-    count = len(draft.shown)
-    shown = min(count, _MOST_IMAGES)
-    for number in range(1, shown):
-        yield _plain_figure(draft, number * count // shown, _SMALL_SIDES)
+    images = shown_images(draft)
+    for index in spread_indices(len(images))[_leading(draft) :]:
+        yield _plain_figure(draft, images, index, _SMALL_SIDES)
 
 
-def _plain_figure(draft: DraftDocument, index: int, sides: tuple[int, int]) -> Figure:
-    images = draft.shown
-    pixels = load_pixels(images[index])
-    name = f"Image {index + 1} of {len(images)}, view {images[index].view_position.label}"
-    if draft.given:
-        which = f"Slice {index + 1} of the {len(images)}" if len(images) > 1 else "The slice"
-        name = f"{which} that the model was given"
-    elif _is_unused(draft, images[index]):
-        name += ", not used by the model"
+def _plain_figure(draft: DraftDocument, images: Sequence[Image], index: int, sides: tuple[int, int]) -> Figure:
+    pixels, name = load_pixels(images[index]), image_name(draft, images, index)
     picture = resize(pixels, fit_size(pixels.shape, *sides))
     return _figure(picture, alternative=f"{name}, without markings", caption=name)
-
-
-def _is_unused(draft: DraftDocument, image: Image) -> bool:
-    """Return whether the model got other images of the study, but not this one, such as a lateral view."""
-    used = {file.sha256 for file in draft.report.provenance.inputs}
-    return image.sha256 not in used and any(one.sha256 in used for one in draft.study.images)
 
 
 def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:
@@ -147,9 +139,10 @@ def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:
     drawn = outline_findings(draft.report, attention, size=size)
     outlined = tuple(map(finding_label, drawn.outlined))
     others = f" Present, no outline: {'; '.join(map(finding_label, drawn.others))}." if drawn.others else ""
-    caption = (
-        f"Attention of the model.{others}" if present_findings(draft.report) else "No finding is present in the draft."
-    )
+    window = window_text(draft.given[0]) if draft.given else ""  # the image as the model was given it
+    caption = f"Attention of the model{window}.{others}"
+    if not present_findings(draft.report):
+        caption = f"No finding is present in the draft{window}."
     return _figure(
         drawn.image,
         alternative=f"The image that the model used, with outlines: {'; '.join(outlined) or 'none'}",
@@ -171,9 +164,7 @@ def _figure(picture: PillowImage.Image, *, alternative: str, caption: str, outli
 
 def _images_note(draft: DraftDocument) -> str:
     parts = ["Images are reduced in size and must not be used for diagnosis."]
-    count = len(draft.study.images)
-    if count > _MOST_IMAGES:
-        parts.append(f"{min(_MOST_IMAGES, len(draft.shown))} of {count} images are shown.")
+    parts += filter(None, [count_note(draft)])
     if draft.attention is not None and present_findings(draft.report):
         parts.append(ATTENTION_NOTE)
     return " ".join(parts)
@@ -200,8 +191,9 @@ def _sorted_findings(report: Report) -> list[Finding]:
 
 
 def _finding(finding: Finding) -> dict[str, str | bool]:
+    finding = finding.with_stated_location()
     return {
-        "name": f"{finding.name} (normal study)" if finding.means_normal else finding.name,
+        "name": finding_title(finding),
         "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else probability_text(finding.probability),
         "threshold": _threshold(finding),

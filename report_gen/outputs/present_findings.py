@@ -7,8 +7,8 @@ from report_gen.records import Finding, FindingState, Report
 
 
 def present_findings(report: Report) -> tuple[Finding, ...]:
-    """Return the present findings, the most probable first."""
-    present = [finding for finding in report.findings if finding.state is FindingState.PRESENT]
+    """Return the present findings, the most probable first, without "no finding", which is nowhere in the image."""
+    present = [one for one in report.findings if one.state is FindingState.PRESENT and not one.means_normal]
     return tuple(sorted(present, key=lambda finding: finding.probability or 0.0, reverse=True))
 
 

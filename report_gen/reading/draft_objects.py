@@ -15,7 +15,7 @@ from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, EnhancedSR
 from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.outputs.codes import PRESENCE, PROBABILITY, SECTIONS, SIDES, STATES, ZONES, Code
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, parse_title
 from report_gen.outputs.finding_lines import parse_finding
 from report_gen.outputs.report_file import BROKEN_DICOM
 from report_gen.outputs.sr_terms import MANUFACTURER
@@ -107,8 +107,10 @@ def _finding_of_group(group: Dataset) -> Finding:
     """Return the finding of a measurement group (PS3.16 TID 1501)."""
     (state,), (name,) = _children(group, PRESENCE.value), _children(group, codes.DCM.TrackingIdentifier.value)
     comments = " ".join(map(_text, _children(group, codes.DCM.Comment.value)))
+    title, means_normal = parse_title(_text(name))
     return Finding(
-        name=_text(name),
+        name=title,
+        means_normal=means_normal,
         state=_by_code(STATES)[_value(state)],
         probability=_probability(group),
         overridden=STATE_SET in comments,

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, parse_title
 from report_gen.outputs.fhir import terms
 from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
 from report_gen.reading.plain_reports import (
@@ -217,13 +217,14 @@ def _finding(observation: _Observation) -> Finding:
     side, zones = observation.part(terms.SIDE), {zone: observation.part(terms.ZONES[zone]) for zone in Zone}
     probabilities = [None if part is None else part.confidence for part in zones.values()]
     known = [probability for probability in probabilities if probability is not None]
+    means_normal = observation.states(terms.MEANS_NORMAL)
     return Finding(
-        name=observation.code.text,
+        name=parse_title(observation.code.text)[0] if means_normal else observation.code.text,
         state=known_state(observation.text) if observation.text else FindingState.UNKNOWN,
         probability=observation.confidence,
         present_threshold=observation.quantity(terms.PRESENT_FROM),
         uncertain_threshold=observation.quantity(terms.UNCERTAIN_FROM),
-        means_normal=observation.states(terms.MEANS_NORMAL),
+        means_normal=means_normal,
         overridden=observation.states(STATE_SET),
         location=FindingLocation(
             known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
+from report_gen.outputs.draft_terms import parse_title
 from report_gen.outputs.er7 import Segment, parse_message
 from report_gen.reading.plain_reports import (
     WithdrawnReportError,
@@ -140,8 +141,10 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
     zones = {zone: parts[hl7.ZONES[zone]] for zone in Zone if hl7.ZONES[zone] in parts}
     present = frozenset(zone for zone, part in zones.items() if _state(part) is FindingState.PRESENT)
     probabilities = [probability for part in zones.values() if (probability := _probability(part)) is not None]
+    name, means_normal = parse_title(finding.component(_NAME, 2))
     return Finding(
-        name=finding.component(_NAME, 2),
+        name=name,
+        means_normal=means_normal,
         state=_state(finding),
         probability=_probability(finding),
         overridden=_is_set_by_user(finding),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, get_args
 
@@ -48,9 +48,25 @@ class Finding:
     """The user set side and zones."""
     side_probability: float | None = None
     """Calibrated probability 0..1 of the most probable side (right, left or both) if the finding is present; None if
-    the model was not trained on its location."""
+    the model was not trained on its location, and for a finding that is neither present nor uncertain."""
     zone_probabilities: tuple[float, ...] | None = None
     """Calibrated probability 0..1 of each zone (upper, mid, lower) if the finding is present; None as for the side."""
+
+    def with_stated_location(self) -> Finding:
+        """Return the finding as documents state it: without side and zones unless it is present or uncertain.
+
+        Their probabilities are left out as well, because they hold for a finding that is present. "No finding" has no
+        location in any state.
+        """
+        if self.state.is_stated and not self.means_normal:
+            return self
+        return replace(
+            self,
+            location=UNKNOWN_LOCATION,
+            location_overridden=False,
+            side_probability=None,
+            zone_probabilities=None,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

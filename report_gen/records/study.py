@@ -123,6 +123,8 @@ class Image:
     window: Window | None = None
     """Range of values that `load_pixels` shows, and the slice is turned as radiologists look at it. None: the display
     attributes of the header, and the image as it is stored."""
+    header_window: Window | None = None
+    """First usable Window Center (0028,1050) and Window Width (0028,1051) of the header of a slice, named "header"."""
     offset: ViewOffset | None = None
     """Offset from the other images of the study that a corpus states; None: that of the header, see `view_offsets`."""
     image_type: tuple[str, ...] = ()

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from report_gen.errors import ReportGenError
+from report_gen.errors import ReportGenError, UsageError
 from report_gen.terminal.arguments import refuse_empty
 from report_gen.terminal.printing import print_error
 from report_gen.terminal.stopping import Terminated, ending_signals
@@ -93,9 +93,31 @@ def _call(application: typer.Typer | Callable[[], object], name: str | None, may
     if isinstance(application, typer.Typer):
         command = typer.main.get_command(application)  # `Typer.__call__` would replace `sys.excepthook`
         refuse_empty(sys.argv[1:], allowed=may_be_empty)
-        command(prog_name=name)
+        try:
+            code = command(prog_name=name, standalone_mode=False)
+        except typer.TyperException as error:
+            raise _usage_error(error) from error
+        except typer.Abort as error:
+            raise ReportGenError("aborted") from error
+        sys.exit(
+            code if isinstance(code, int) else 0
+        )  # Typer returns the code of `typer.Exit`, else what a command does
     else:
         application()
+
+
+def _usage_error(error: typer.TyperException) -> UsageError:
+    """Return what is wrong with the arguments, as one sentence with the command whose help says more.
+
+    Raises:
+        SystemExit: No argument is given. The help of the command is printed.
+    """
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if message.startswith("Usage: "):  # `get_help` of the context would print the help of an application with rich
+        sys.stderr.write(f"{message}\n")
+        sys.exit(error.exit_code)
+    hint = "" if context is None else f"; see {context.command_path} --help"
+    return UsageError(f"{message[:1].lower()}{message[1:].rstrip('.')}{hint}")
 
 
 @dataclass

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.metadata import EntryPoint, version
+from pathlib import Path
 
 import pytest
 
-from report_gen.cli import app as application
+from report_gen.cli import plugins
 from tests.cli.conftest import Command
 
 
@@ -50,15 +50,48 @@ def test_shell_completion(report_gen: Command, monkeypatch: pytest.MonkeyPatch, 
     assert report_gen().out.split() == [completed]
 
 
-def test_a_command_of_another_package_is_found(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def registered(monkeypatch: pytest.MonkeyPatch, **commands: str) -> None:
+    """Register commands by their names, as if another package did."""
+    found = [EntryPoint(name, value, plugins.COMMAND_GROUP) for name, value in commands.items()]
+    monkeypatch.setattr(plugins, "entry_points", lambda *, group: found if group == "report_gen.commands" else [])
+
+
+def test_a_command_of_another_package_is_found(report_gen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, echo="report_gen.terminal:print_text")
+    answer = report_gen("echo", "word")
+    assert (answer.code, answer.out, answer.err) == (0, "word\n", "")
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("report_gen.absent:run", "ModuleNotFoundError: No module named 'report_gen.absent'"),
+        ("report_gen.terminal:absent", "AttributeError: module 'report_gen.terminal' has no attribute 'absent'"),
+        ("tests.cli.broken_commands:ends", "SystemExit: 1"),
+        ("tests.cli.broken_commands:has_no_type", "NameError: name 'Undefined' is not defined"),
+        ("tests.cli.broken_commands:NUMBER", "AttributeError: 'int' object has no attribute '__name__'"),
+    ],
+)
+def test_a_broken_command_of_another_package_stops_no_other(
+    report_gen: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str, reason: str
 ) -> None:
-    entry_point = EntryPoint("echo", "report_gen.terminal:print_text", application.COMMAND_GROUP)
-    monkeypatch.setattr(
-        application, "entry_points", lambda *, group: [entry_point] if group == "report_gen.commands" else []
-    )
-    monkeypatch.setattr(sys, "argv", ["report-gen", "echo", "word"])
-    with pytest.raises(SystemExit) as stop:
-        application.main()
-    assert stop.value.code in (0, None)
-    assert capsys.readouterr().out == "word\n"
+    if value.endswith("ends"):
+        (tmp_path / "ending_module.py").write_text("raise SystemExit(1)")
+        monkeypatch.syspath_prepend(tmp_path)
+        value = "ending_module:run"
+    registered(monkeypatch, broken=value, echo="report_gen.terminal:print_text")
+    answer = report_gen("echo", "word")
+    assert (answer.code, answer.out) == (0, "word\n")
+    assert answer.err.startswith(f"report-gen: notice: command broken: {value} cannot be loaded ({reason}")
+    assert answer.err.endswith("); reinstall or remove this package\n")
+    assert answer.err.count("\n") == 1
+    called = report_gen("broken", "path", "--option", "value")
+    assert (called.code, called.out) == (2, "")
+    assert called.err == answer.err.replace("notice: ", "")
+
+
+def test_no_package_replaces_a_command(report_gen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch, draft="report_gen.terminal:print_text")
+    answer = report_gen("draft", "absent.dcm")
+    assert answer.code == 3
+    assert "command draft of report_gen.terminal:print_text: the name 'draft' is taken" in answer.err

@@ -167,6 +167,13 @@ def test_files_take_the_name_of_their_study(draft: Command, tmp_path: Path, kind
     assert BANNER in (folder / f"chest.{kind}").read_text()
 
 
+def test_images_that_are_one_study_have_the_name_of_their_folder(draft: Command, tmp_path: Path) -> None:
+    for seed, view in enumerate(("pa", "lateral")):
+        png(tmp_path / "archive" / "case 7", view, seed)
+    assert draft(tmp_path / "archive", "-o", tmp_path / "out").code == 0
+    assert names_in(tmp_path / "out") == ["case 7.txt"]
+
+
 def test_studies_of_one_name_do_not_overwrite_each_other(draft: Command, tmp_path: Path) -> None:
     images = [
         png(tmp_path / name, chest, seed)

@@ -190,7 +190,27 @@ def test_an_indication_may_be_empty(report_gen: Command, tmp_path: Path) -> None
 def test_a_number_out_of_range_is_a_usage_error(report_gen: Command, arguments: list[str]) -> None:
     answer = report_gen(*arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert f"Invalid value for '{arguments[-2]}'" in answer.err
+    assert answer.err.startswith(f"report-gen: invalid value for '{arguments[-2]}'")
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["draft"], "missing argument 'PATH'; see report-gen draft --help"),
+        (
+            ["draft", "a", "--resum"],
+            "no such option: --resum (Possible options: --resume, --revises); see report-gen draft --help",
+        ),
+        (["send", "a", "--to"], "option '--to' requires an argument"),
+        (["score", "a", "b", "c\nd"], "got unexpected extra argument(s) (c\\x0ad); see report-gen score --help"),
+        (["nothing"], "no such command 'nothing'; see report-gen --help"),
+        (["corpus", "nothing"], "no such command 'nothing'; see report-gen corpus --help"),
+    ],
+)
+def test_a_usage_error_is_one_sentence(report_gen: Command, arguments: list[str], message: str) -> None:
+    answer = report_gen(*arguments)
+    assert (answer.code, answer.out, answer.err) == (2, "", f"report-gen: {message}\n")
 
 
 def test_a_wrong_source_date_epoch_is_refused_before_any_work(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,54 @@ def test_a_folder_of_drafts_gives_the_texts_of_their_sections(tmp_path: Path) ->
         "plain": "Clear lungs.\nNormal.",
         "empty": "",
     }
+
+
+@pytest.mark.parametrize("suffix", [".json", ".fhir.json", ".hl7", ".sr.dcm"])
+def test_drafts_are_found_by_the_study_in_them(tmp_path: Path, suffix: str) -> None:
+    """The files have the names of folders, the table has Study Instance UIDs."""
+    folder = tmp_path / "drafts"
+    folder.mkdir()
+    (name,) = (name for name in ("json", "fhir", "hl7", "dicom-sr") if get_format(name).suffix == suffix)
+    for number, text in ((1, "FINDINGS: Clear lungs."), (2, "FINDINGS: Large heart.")):
+        study = read_study(write_dicom(tmp_path / f"{number}.dcm", StudyInstanceUID=f"1.2.{number}"))
+        report = draft(text)
+        report = replace(report, provenance=replace(report.provenance, study_instance_uid=f"1.2.{number}"))
+        (folder / f"patient {number}{suffix}").write_bytes(
+            get_format(name).render(DraftDocument(report=report, study=study))
+        )
+    table = tmp_path / "references.csv"
+    table.write_text("study_id,report\n1.2.2,Enlarged heart.\n1.2.1,Clear.\n")
+    joined = join_files(folder, table)
+    assert (joined.ids, joined.predictions) == (("1.2.2", "1.2.1"), ("Large heart.", "Clear lungs."))
+    assert joined.notices == (f"{folder}: drafts were found by the Study Instance UID in them, not by their names",)
+
+
+def test_drafts_are_found_by_the_names_of_image_files(tmp_path: Path) -> None:
+    folder = tmp_path / "drafts"
+    folder.mkdir()
+    (folder / "chest.txt").write_text(format_text(draft()))
+    (folder / "hand.v1.txt").write_text(format_text(draft("FINDINGS: Fracture.")))
+    table = tmp_path / "references.csv"
+    table.write_text("filename,report\nb/hand.v1.PNG,Broken.\na\\chest.nii.gz,Clear.\n")
+    joined = join_files(folder, table)
+    assert joined.predictions == ("Fracture.", TEXT)
+    assert joined.notices == (f"{folder}: ids were compared without folders and suffixes of images",)
+    table.write_text("filename,report\na/chest.png,Clear.\nb/chest.png,Clear.\n")  # two references for one draft
+    with pytest.raises(CorpusError, match="no id in common"):
+        join_files(folder, table)
+
+
+def test_drafts_without_a_common_id_end_with_the_remedy(tmp_path: Path) -> None:
+    folder = tmp_path / "drafts"
+    folder.mkdir()
+    (folder / "1.2.3.txt").write_text(format_text(draft()))
+    table = tmp_path / "references.csv"
+    table.write_text("accession,report,draft\nA1,Clear.,1.2.3\n")
+    with pytest.raises(
+        CorpusError, match=r"\('1.2.3' here, 'A1' there\); the id of a draft is its file name without suf"
+    ):
+        join_files(folder, table)
+    assert join_files(folder, table, id_column="draft").predictions == (TEXT,)
 
 
 def test_drafts_that_were_pasted_into_a_table_are_stripped(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from report_gen.errors import UsageError
 from report_gen.metrics import Pairs, ScoreMethod, metric_folder, score_texts
 from report_gen.metrics.exact_stem import exact_stem, stem
 from report_gen.metrics.joining import JoinedReports
-from report_gen.metrics.meteor import Meteor, MeteorError, _finish, _parse, find_meteor
+from report_gen.metrics.meteor import Meteor, MeteorError, _finish, _parse, find_meteor, missing_for_meteor
 
 WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
 
@@ -66,7 +66,7 @@ def test_the_score_is_computed_from_the_counts_of_the_program() -> None:
 def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert find_meteor() is None
-    with pytest.raises(UsageError, match="install Java"):
+    with pytest.raises(UsageError, match=r"METEOR 1\.5 needs Java \(Debian: apt-get install"):
         Meteor()
 
 
@@ -87,6 +87,18 @@ def test_meteor_is_the_score_of_the_program() -> None:
     np.testing.assert_allclose(ours.per_report[:, 0], [float(score) for score in per_report[:-1]], atol=1e-9)
     assert ours.values[0] == pytest.approx(float(per_report[-1]), abs=1e-9)
     np.testing.assert_array_equal(again.statistics, ours.statistics[3:6])
+
+
+def test_what_is_missing_is_named_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    java = "Java (Debian: apt-get install default-jre-headless, macOS: brew install openjdk)"
+    program = "its program meteor-1.5.jar, which the package pycocoevalcap contains (pip install"
+    monkeypatch.setattr("report_gen.metrics.meteor.shutil.which", lambda _: None)
+    monkeypatch.setattr("report_gen.metrics.meteor.find_spec", lambda _: object())
+    assert missing_for_meteor() == f"METEOR 1.5 needs {java}"
+    monkeypatch.setattr("report_gen.metrics.meteor.find_spec", lambda _: None)
+    assert missing_for_meteor().startswith(f"METEOR 1.5 needs {java} and {program}")
+    monkeypatch.setattr("report_gen.metrics.meteor.shutil.which", lambda _: "/usr/bin/java")
+    assert missing_for_meteor().startswith(f"METEOR 1.5 needs {program}")
 
 
 COUNTS = " ".join(["1.0"] * 23)

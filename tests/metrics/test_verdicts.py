@@ -95,6 +95,12 @@ def test_different_casing_is_reported_from_a_gap_of_one_half(capitals: int, warn
     assert bool(casing_notice(predictions, ["Clear."] * 4)) is warned
 
 
+def test_empty_texts_have_no_casing() -> None:
+    assert casing_notice(["", " "], ["Clear.", "Normal."]) == []
+    assert casing_notice(["Clear.", "", "", ""], ["Clear."] * 4) == []
+    assert casing_notice(["clear.", "", "", ""], ["Clear."] * 4)[0].startswith("predictions and references are cased")
+
+
 @pytest.mark.parametrize(
     ("predictions", "references", "notice"),
     [

@@ -41,7 +41,7 @@ def test_every_state_side_zone_section_and_site_has_a_code() -> None:
     assert set(codes.SIDES) == set(Side) - {Side.UNKNOWN}
     assert set(codes.ZONES) == set(Zone)
     assert set(codes.SECTIONS) == set(codes.SENTENCES) == set(SectionName)
-    assert all(finding_site(name) for name in chest_xray().findings)
+    assert all(finding_site(name) for name in chest_xray().stated)
 
 
 def test_two_findings_never_share_a_code() -> None:

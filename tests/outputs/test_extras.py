@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 from cffi import FFI
@@ -36,3 +39,25 @@ def test_a_module_that_is_missing_is_named() -> None:
         clinical_extra("the format pdf"),
     ):
         import nowhere_to_be_found  # type: ignore[import-not-found]  # noqa: F401
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other names of libraries")
+@pytest.mark.usefixtures("pango")
+def test_weasyprint_starts_no_process_to_find_its_libraries() -> None:
+    program = (
+        "import sys\n"
+        "started = []\n"
+        "sys.addaudithook(lambda event, values: started.append(values[0]) if event == 'subprocess.Popen' else 0)\n"
+        "from report_gen.outputs.extras import load_libraries\n"
+        "load_libraries('the format pdf', ['weasyprint'])\n"
+        "print(started, 'weasyprint.text.ffi' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] True\n"
+
+
+def test_other_libraries_are_found_as_before() -> None:
+    before, expected = ctypes.util.find_library, ctypes.util.find_library("c")
+    with clinical_extra("the format pdf"), clinical_extra("the format html"):
+        assert ctypes.util.find_library("c") == expected
+    assert ctypes.util.find_library is before

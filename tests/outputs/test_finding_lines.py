@@ -24,19 +24,26 @@ HUNDREDTHS = st.integers(1, 99).map(lambda number: number / 100)
         overridden=st.booleans(),
         location=LOCATIONS,
         location_overridden=st.booleans(),
+        means_normal=st.booleans(),
     )
 )
 def test_a_line_is_read_back(finding: Finding) -> None:
     found = parse_finding(describe_finding(finding))
-    location = finding.location if finding.state.is_stated else UNKNOWN_LOCATION
+    is_located = finding.state.is_stated and not finding.means_normal
     assert found == Finding(
         name=finding.name,
         state=finding.state,
         probability=finding.probability,
         overridden=finding.overridden,
-        location=location,
-        location_overridden=finding.location_overridden,
+        location=finding.location if is_located else UNKNOWN_LOCATION,
+        location_overridden=finding.location_overridden and is_located,
+        means_normal=finding.means_normal,
     )
+
+
+def test_a_normal_study_is_no_ordinary_finding() -> None:
+    normal = Finding(name="No Finding", state=FindingState.PRESENT, probability=0.75, means_normal=True)
+    assert describe_finding(normal) == "No Finding (normal study): present; probability 0.75."
 
 
 def test_other_text_is_no_finding() -> None:

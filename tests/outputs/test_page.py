@@ -241,17 +241,22 @@ def test_a_header_is_shown_as_people_write_it(report: Report, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("count", "shown"), [(1, [1]), (6, [1, 2, 3, 4, 5, 6]), (7, [1, 2, 3, 4, 5, 6, 7]), (9, [1, 2, 3, 4, 6, 7, 8])]
+    ("count", "shown"),
+    [
+        *((count, list(range(1, count + 1))) for count in (1, 2, 3, 7, 8, 12, 16)),
+        (60, [1, 4, 8, 12, 16, 19, 23, 27, 31, 34, 38, 42, 46, 49, 53, 57]),
+    ],
 )
-def test_a_study_with_many_images_shows_seven_of_them(
-    report: Report, picture: Study, count: int, shown: list[int]
-) -> None:
+def test_a_page_shows_all_images_or_says_how_many(report: Report, picture: Study, count: int, shown: list[int]) -> None:
     (series,) = picture.series
     many = replace(picture, series=(replace(series, images=series.images * count),))
     page = Page(format_html(DraftDocument(report=report, study=many)))
     assert [int(number) for number in re.findall(rf"Image (\d+) of {count},", page.text)] == shown
     assert len(page.all("img")) == len(shown)
-    assert (f"7 of {count} images are shown." in page.text) == (count > 7)
+    text = " ".join(page.text.split())
+    note = f"16 of the {count} images are shown, from all parts of the study: a page shows at most 16."
+    assert (note in text) == (count > 16)
+    assert ("are shown" in text) == (count > 16)
 
 
 def test_an_image_that_the_model_did_not_get_is_marked(report: Report, tmp_path: Path) -> None:
@@ -474,9 +479,9 @@ def test_the_page_of_a_volume_shows_the_slices_that_the_model_was_given(tmp_path
     study = read_study(tmp_path / "ct")
     given = choose_views(study, 4, sampling="even").study.images
     page = Page(format_html(DraftDocument(report=report, study=study, given=given)))
-    assert "Slice 1 of the 4 that the model was given" in page.text
+    assert "Slice 1 of the 4 that the model was given; window: brain, C 40 W 80 HU" in page.text
     assert "view unknown" not in page.text
-    assert "4 of 20 images are shown." in page.text
+    assert "All 4 slices that the model was given are shown. The study has 20 images." in page.text
     source = page.all("img")[0]["src"]
     assert source is not None
     shown = np.asarray(PillowImage.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from report_gen.imaging.body_parts import header_body_parts
+from report_gen.imaging.body_parts import scanned_body_parts
 from report_gen.imaging.slice_geometry import Floats, plane_name
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.spacing import SliceSpacing, measure_spacing
@@ -148,7 +148,7 @@ def _empty_stack(series: Series, part: str) -> SliceStack:
         part=part,
         modality=series.modality,
         description=next(iter(series.descriptions), None),
-        body_parts=header_body_parts(series).stated,
+        body_parts=scanned_body_parts(series),
         series_number=series.series_number,
         series_instance_uid=series.series_instance_uid,
     )

@@ -11,7 +11,7 @@ from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.stacks import find_stacks
 from report_gen.imaging.volumes.views import ChosenSlices, Sampling, choose_slices
 from report_gen.imaging.volumes.volume import open_volume
-from report_gen.imaging.volumes.windows import confirm_windows
+from report_gen.imaging.volumes.windows import ChosenWindow, ChosenWindows, choose_window, confirm_windows
 from report_gen.records import Image, Study, Window
 
 _LEAST_SLICES = 10
@@ -34,7 +34,7 @@ def choose_views(
     """Choose V slices of a study with slices.
 
     The slices are shared out equally among the stacks. If there are more stacks than V, those with most slices are
-    shown. A slice is shown in the first window of its modality and body part, see `choose_windows`.
+    shown. A slice is shown in the window of its modality and body part, see `choose_window`.
 
     Args:
         study: A study with slices or frames, see `has_slices`.
@@ -59,9 +59,13 @@ def choose_views(
             notices.append(f"{name}its {len(stack.images)} slices are not shown to the model, which takes {views}")
             continue
         chosen = choose_slices(open_volume(stack), share, sampling=sampling, windows=windows)
-        shown = () if stack.is_displayed else windows or chosen.windows[:1]
+        single = ChosenWindow(chosen.windows[0], chosen.notices)
+        if not windows:
+            single = choose_window(stack, ChosenWindows(chosen.windows, chosen.notices))
+        shown = () if stack.is_displayed else windows or (single.window,)
         images += [_shown_in(stack.images[index], next(iter(shown), None)) for index in chosen.indices]
         notices += [name + notice for notice in _describe(stack, chosen, shown)]
+        notices += [name + notice for notice in (*stack.notices, *single.notices)]
     return StudyViews(study.with_images(images), tuple(notices))
 
 
@@ -129,7 +133,7 @@ def _describe_window(window: Window) -> str:
 
 
 def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]) -> Iterator[str]:
-    """Yield which slices a model gets and in which windows, and the notices of the stack."""
+    """Yield which slices a model gets and in which windows."""
     number = len(stack.images)
     kind = f"{stack.plane} slices" if stack.plane else "images"
     shown = "".join(f", {_describe_window(window)}" for window in windows)
@@ -139,5 +143,3 @@ def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]
     elif windows:
         given = f"the only {kind.removesuffix('s')} was" if number == 1 else f"all {number} {kind} were"
         yield f"{given} given to the model{shown}"
-    # Only the first window by body part is shown to a model, but a wrong body part would make it the wrong one.
-    yield from (*stack.notices, *chosen.notices)

@@ -40,8 +40,18 @@ VOLUME_WINDOW = Window("volume", -400, 1200)
 
 _WHOLE_RANGE = ("lung", "soft tissue", "bone")
 """Windows that together show all tissues from air to bone."""
-_CHEST, _ABDOMEN = frozenset({"chest", "ribs", "breast"}), frozenset({"abdomen", "pelvis", "fetus"})
-_HEAD, _SPINE = frozenset({"head", "teeth"}), frozenset({"spine"})
+_REGIONS = (
+    (frozenset({"chest", "ribs", "breast"}), ("lung", "mediastinum", "bone")),
+    (frozenset({"head", "teeth"}), ("brain", "subdural", "bone")),
+    (frozenset({"abdomen", "pelvis", "fetus"}), ("abdomen", "liver", "bone")),
+    (frozenset({"spine"}), ("spine", "soft tissue", "bone")),
+)
+"""Body parts of a region with the names of its three windows."""
+
+NEUTRAL = Window("wide soft tissue", 40, 400)
+"""Window of single CT slices of which neither the body part nor a window is known: the usual one of the trunk."""
+_WIDEST_STATED = 4096
+"""Largest width of a window of a header that is used, HU: a wider one shows all values."""
 
 DISPLAY = Window("display", 0.5, 1.0)
 """Window of intensities in 0..1."""
@@ -51,6 +61,8 @@ LIKE_HOUNSFIELD = (
     "no modality is stated; the values look like Hounsfield units (air at -1000), so windows of CT are used"
 )
 
+_RELATIVE = "percentiles"
+"""Name of windows in the values of one stack, which have no unit."""
 _PERCENTILES = (0.5, 99.5)
 """Percentiles of all values of a stack that become black and white, as in TorchIO and nnU-Net."""
 _MAX_SLICES, _MAX_VALUES = 64, 2**22
@@ -68,6 +80,14 @@ class ChosenWindows:
 
     windows: tuple[Window, ...]
     """Three for CT, else one."""
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ChosenWindow:
+    """The window in which single slices of a stack are shown, and what users should know of the choice."""
+
+    window: Window
     notices: tuple[str, ...] = ()
 
 
@@ -104,6 +124,43 @@ def choose_windows(volume: Volume) -> ChosenWindows:
     return ChosenWindows((robust_window(sample),))
 
 
+def choose_window(stack: SliceStack, chosen: ChosenWindows) -> ChosenWindow:
+    """Choose the window in which single slices of a stack are shown, to a model with one channel and to readers.
+
+    CT has the first window of `ct_windows` if the header names body parts of one region, by Body Part Examined or in
+    the words of its descriptions. Otherwise no organ is assumed: the window is that of the header of the slice in the
+    middle, else `NEUTRAL`. Other stacks have the window of `choose_windows`.
+
+    Args:
+        stack: The stack.
+        chosen: What `choose_windows` returns for it.
+    """
+    if len(chosen.windows) == 1:
+        return ChosenWindow(*chosen.windows, chosen.notices)
+    notices = tuple(notice for notice in chosen.notices if notice != NO_BODY_PART)
+    if (names := _region_windows(stack.body_parts)) is not None:
+        return ChosenWindow(CT_WINDOWS[names[0]], notices)
+    stated = stack.images[len(stack.images) // 2].header_window
+    is_usable = stated is not None and stated.width <= _WIDEST_STATED
+    named = "body parts of several regions" if stack.body_parts else "no body part"
+    source = "of the header is used" if is_usable else "is that of soft tissue"
+    window = stated if stated is not None and is_usable else NEUTRAL
+    return ChosenWindow(window, (*notices, f"the header names {named}, so the CT window {source}"))
+
+
+def describe_window(window: Window) -> str:
+    """Return the name and the limits of a window for readers, such as "brain, C 40 W 80 HU"."""
+    is_relative = window.name in (_RELATIVE, DISPLAY.name)
+    name = f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}" if window.name == _RELATIVE else window.name
+    return f"{name}, C {window.center:.4g} W {window.width:.4g}{'' if is_relative else ' HU'}"
+
+
+def body_part_window(body_part: str) -> Window | None:
+    """Return the first CT window of a body part, a term of `known_body_parts`; None if it belongs to no region."""
+    names = _region_windows((body_part,))
+    return None if names is None else CT_WINDOWS[names[0]]
+
+
 def confirm_windows(volume: Volume, windows: Sequence[Window]) -> ChosenWindows:
     """Return windows in Hounsfield units for a stack whose values are Hounsfield units, as `choose_windows` decides.
 
@@ -129,16 +186,7 @@ def ct_windows(body_parts: Iterable[str]) -> tuple[Window, ...]:
     Args:
         body_parts: Terms of `known_body_parts`.
     """
-    parts = frozenset(body_parts)
-    for region, names in (
-        (_CHEST, ("lung", "mediastinum", "bone")),
-        (_HEAD, ("brain", "subdural", "bone")),
-        (_ABDOMEN, ("abdomen", "liver", "bone")),
-        (_SPINE, ("spine", "soft tissue", "bone")),
-    ):
-        if parts and parts <= region:
-            return tuple(CT_WINDOWS[name] for name in names)
-    return tuple(CT_WINDOWS[name] for name in _WHOLE_RANGE)
+    return tuple(CT_WINDOWS[name] for name in _region_windows(body_parts) or _WHOLE_RANGE)
 
 
 def robust_window(sample: NDArray[np.float32]) -> Window:
@@ -148,12 +196,12 @@ def robust_window(sample: NDArray[np.float32]) -> Window:
         sample: Finite values [N] of a whole stack, see `sample_values`.
     """
     if not sample.size:
-        return Window("percentiles", 0.5, 1.0)
+        return Window(_RELATIVE, 0.5, 1.0)
     low, high = (float(value) for value in np.percentile(sample, _PERCENTILES))
     if high <= low:  # nearly all values are equal, such as the background of a mask
         low, high = float(sample.min()), float(sample.max())
     width = high - low if high > low else 1.0
-    return Window("percentiles", low + width / 2, width)
+    return Window(_RELATIVE, low + width / 2, width)
 
 
 def look_like_hounsfield(sample: NDArray[np.float32]) -> bool:
@@ -188,3 +236,9 @@ def sample_values(volume: Volume) -> NDArray[np.float32]:
 
 def _ct_windows_of(stack: SliceStack) -> ChosenWindows:
     return ChosenWindows(ct_windows(stack.body_parts), () if stack.body_parts else (NO_BODY_PART,))
+
+
+def _region_windows(body_parts: Iterable[str]) -> tuple[str, ...] | None:
+    """Return the names of the windows of the region that all body parts belong to; None if there is no such region."""
+    parts = frozenset(body_parts)
+    return next((names for region, names in _REGIONS if parts and parts <= region), None)

@@ -47,6 +47,7 @@ from report_gen.outputs.dicom.content import (
 )
 from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import finding_title
 from report_gen.outputs.source_header import derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER, describe_user_settings
 from report_gen.records import Finding, Side, Zone, strip_controls
@@ -112,14 +113,14 @@ def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport
 
 
 def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> MeasurementsAndQualitativeEvaluations:
-    code = finding_code(finding.name)
+    finding, code = finding.with_stated_location(), finding_code(finding.name)
     probability = (
         []
         if finding.probability is None
         else [Measurement(to_concept(PROBABILITY), round(finding.probability, 4), codes.UCUM.NoUnits)]
     )
     group = MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(finding.name, identity),
+        tracking_identifier=_tracking(finding_title(finding), identity),
         # TID 1501 encodes Finding (121071, DCM) as an optional CODE. A TEXT of this name in its place is no allowed
         # extension: PS3.16 6.2.5 forbids another encoding of a concept for which the template has one.
         finding_type=None if code is None else to_concept(code),
@@ -159,12 +160,12 @@ def _algorithm(draft: DraftDocument) -> AlgorithmIdentification:
 
 
 def _sites(finding: Finding) -> list[FindingSite]:
-    """Return side and zones of a finding that is stated.
+    """Return side and zones of a finding.
 
     A zone is a part of a lung. For a finding of another organ it is the height: a modifier of the site of that organ.
     """
     site, location = finding_site(finding.name), finding.location
-    if not finding.state.is_stated or not location.known or site is None:
+    if not location.known or site is None:
         return []
     side = None if location.side is Side.UNKNOWN else to_concept(SIDES[location.side])
     zones = [to_concept(ZONES[zone]) for zone in Zone if zone in location.zones]

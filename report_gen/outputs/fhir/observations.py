@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.codes import SECTIONS, SIDES, STATES, finding_code
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS, finding_title
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept, confidence
@@ -84,12 +84,13 @@ def _section(section: Section) -> Json:
 
 
 def _finding(finding: Finding) -> Json:
+    finding = finding.with_stated_location()
     state: Json = {"dataAbsentReason": terms.UNKNOWN}
     if finding.state is not FindingState.UNKNOWN:
         state = {"valueCodeableConcept": concept(STATE_WORDS[finding.state], STATES[finding.state])}
     return {
         **confidence(finding.probability),
-        "code": concept(strip_controls(finding.name), finding_code(finding.name)),
+        "code": concept(strip_controls(finding_title(finding)), finding_code(finding.name)),
         **state,
         "component": [
             *_threshold(terms.PRESENT_FROM, finding.present_threshold),

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from report_gen.errors import StudyError
 from report_gen.imaging import load_many, load_pixels, load_values, read_study
-from report_gen.imaging.volumes import CT_WINDOWS, choose_views, find_stacks, has_slices, open_volume, stack_views
+from report_gen.imaging.volumes import (
+    CT_WINDOWS,
+    NEUTRAL,
+    choose_views,
+    find_stacks,
+    has_slices,
+    open_volume,
+    stack_views,
+)
 from report_gen.imaging.volumes.study_views import share_views
-from report_gen.records import Vector
+from report_gen.records import Vector, Window
 from tests.slice_files import AXIAL, SAGITTAL, slices_at, study_of, write_slices
 
 
@@ -30,6 +39,39 @@ def test_slices_are_shown_in_the_first_window_of_their_body_part(tmp_path: Path)
         "5 of 20 axial slices were given to the model (numbers 1, 5, 10, 15, 20), lung window (center -600, "
         "width 1500)",
     )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "window", "notice"),
+    [
+        ({"BodyPartExamined": "HEAD", "WindowCenter": 400, "WindowWidth": 2000}, CT_WINDOWS["brain"], ""),
+        ({"StudyDescription": "CT Schädel nativ"}, CT_WINDOWS["brain"], ""),
+        ({"SeriesDescription": "abdomen portal venous"}, CT_WINDOWS["abdomen"], ""),
+        ({"ProtocolName": "Thorax"}, CT_WINDOWS["lung"], ""),
+        (
+            {"WindowCenter": (35, 400), "WindowWidth": (80, 2000)},
+            Window("header", 35, 80),
+            "no body part, so the CT",
+        ),
+        (
+            {"BodyPartExamined": "CHESTABDPELVIS", "WindowCenter": 50, "WindowWidth": 350},
+            Window("header", 50, 350),
+            "the header names body parts of several regions, so the CT window of the header is used",
+        ),
+        ({"BodyPartExamined": "HEADNECK"}, NEUTRAL, "names body parts of several regions"),
+        ({}, NEUTRAL, "the header names no body part, so the CT window is that of soft tissue"),
+        ({"WindowCenter": 0, "WindowWidth": 65535}, NEUTRAL, "the CT window is that of soft tissue"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, NEUTRAL, "the CT window is that of soft tissue"),
+    ],
+)
+def test_the_window_of_a_ct_follows_what_the_header_states(
+    tmp_path: Path, attributes: dict[str, Any], window: Window, notice: str
+) -> None:
+    write_slices(tmp_path, [(0, 0, 2 * number) for number in range(4)], **attributes)
+    chosen = choose_views(read_study(tmp_path), 2)
+    assert {image.window for image in chosen.study.images} == {window}
+    assert f"{window.name} window (center {window.center:g}, width {window.width:g})" in chosen.notices[0]
+    assert [notice in one for one in chosen.notices[1:]] == ([True] if notice else [])
 
 
 @pytest.mark.parametrize(

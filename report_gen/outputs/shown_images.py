@@ -1,0 +1,84 @@
+"""Which images the documents of a draft show, in which windows, and how they are named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from report_gen.imaging.volumes import NEUTRAL, body_part_window, describe_window
+from report_gen.outputs.document import DraftDocument
+from report_gen.records import Image, Report, Window
+
+MOST_IMAGES = 16
+"""Images of a study that a page shows: as many as the embedded models accept. More would fill several sheets."""
+_CERTAIN = 0.9
+"""Probability from which a predicted body part sets the window. Thresholds of checkpoints are not in a draft."""
+
+
+def shown_images(draft: DraftDocument) -> tuple[Image, ...]:
+    """Return the images that documents show: the slices that the model was given, else those of the study.
+
+    CT slices of which the header states neither a body part nor a window are shown in the window of the body part that
+    the user set or that the model predicted with certainty.
+    """
+    window = _window_of_body_part(draft.report)
+    if window is None:
+        return draft.shown
+    return tuple(replace(image, window=window) if image.window == NEUTRAL else image for image in draft.shown)
+
+
+def spread_indices(count: int) -> Sequence[int]:
+    """Return the indices of the images that a page shows: all, or `MOST_IMAGES` from every part of the study."""
+    shown = min(count, MOST_IMAGES)
+    return [number * count // shown for number in range(shown)]
+
+
+def image_name(draft: DraftDocument, images: Sequence[Image], index: int) -> str:
+    """Return the caption of an image without markings.
+
+    Args:
+        draft: Draft.
+        images: Its `shown_images`.
+        index: Which of them.
+    """
+    image = images[index]
+    if draft.given:
+        which = f"Slice {index + 1} of the {len(images)}" if len(images) > 1 else "The slice"
+        by_part = ", by the body part of the draft" if image.window != draft.shown[index].window else ""
+        return f"{which} that the model was given{window_text(image)}{by_part}"
+    unused = ", not used by the model" if _is_unused(draft, image) else ""
+    return f"Image {index + 1} of {len(images)}, view {image.view_position.label}{unused}"
+
+
+def window_text(image: Image) -> str:
+    """Return the window of an image as the end of a caption; nothing if the header decides how it is shown."""
+    return "" if image.window is None else f"; window: {describe_window(image.window)}"
+
+
+def count_note(draft: DraftDocument) -> str:
+    """Return how many images a page shows and why not all; nothing if it shows all of the study."""
+    count, shown = len(draft.shown), min(len(draft.shown), MOST_IMAGES)
+    of_study = len(draft.study.images)
+    what = f"{count} slices that the model was given" if draft.given else f"{count} images"
+    if shown < count:
+        note = f"{shown} of the {what} are shown, from all parts of the study: a page shows at most {MOST_IMAGES}."
+    elif shown < of_study:
+        note = f"All {what} are shown." if count > 1 else "The slice that the model was given is shown."
+    else:
+        return ""
+    return f"{note} The study has {of_study} images." if of_study > count else note
+
+
+def _is_unused(draft: DraftDocument, image: Image) -> bool:
+    """Return whether the model got other images of the study, but not this one, such as a lateral view."""
+    used = {file.sha256 for file in draft.report.provenance.inputs}
+    return image.sha256 not in used and any(one.sha256 in used for one in draft.study.images)
+
+
+def _window_of_body_part(report: Report) -> Window | None:
+    """Return the CT window of the body part of a draft; None if it is not certain or has no window of its own."""
+    for attribute in report.attributes:
+        is_certain = attribute.overridden or attribute.from_header or (attribute.probability or 0.0) >= _CERTAIN
+        if attribute.name == "body_part" and attribute.value and is_certain:
+            return body_part_window(attribute.value)
+    return None
