@@ -96,7 +96,7 @@ def generate_texts(
                 for n in studies
                 if firsts[n].doubtful_words
                 or claimed_attributes(firsts[n].text, stated[n], unnamed[n])
-                or needs_candidates(firsts[n].text, states[n], attributes[n], locations[n], schema=schema)
+                or needs_candidates(firsts[n], states[n], attributes[n], locations[n], schema=schema)
             ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
