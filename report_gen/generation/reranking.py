@@ -140,32 +140,32 @@ def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeNam
 
 
 def fewest_claims(
-    texts: Sequence[str], stated: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
+    texts: Sequence[str], certain: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
 ) -> list[int]:
     """Return the indices, in order, of the texts with the fewest claims about attributes that are not supported.
 
     Args:
         texts: The candidates.
-        stated: As in `claimed_attributes`.
+        certain: As in `claimed_attributes`.
         unnamed: As in `claimed_attributes`.
     """
-    counts = [len(claimed_attributes(text, stated, unnamed)) for text in texts]
+    counts = [len(claimed_attributes(text, certain, unnamed)) for text in texts]
     return [index for index, count in enumerate(counts) if count == min(counts)]
 
 
 def claimed_attributes(
-    text: str, stated: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
+    text: str, certain: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
 ) -> tuple[AttributeName, ...]:
     """Return the attributes for which a text names what the study does not support.
 
     Args:
         text: A report.
-        stated: The attributes that headers or the reader state. A text contradicts them already if it names another
-            body part beside theirs.
+        certain: The attributes that headers or the reader state, and those that the model predicts with at least their
+            thresholds. A text contradicts them already if it names another body part beside theirs.
         unnamed: Attributes that the model is uncertain of, and that a text had better not name.
     """
     named = tuple(name for name in unnamed if named_values(name, text))
-    return contradicted_attributes(text, stated) + named
+    return contradicted_attributes(text, certain) + named
 
 
 def inconsistency(
