@@ -7,6 +7,12 @@ from report_gen.auditing.deidentification_marks import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
+from report_gen.auditing.disagreements import (
+    Disagreement,
+    DisagreementKind,
+    find_disagreements,
+    findings_of_one_section,
+)
 from report_gen.auditing.fragments import is_fragment, tidy_sentence
 from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.priors import mentions_prior, remove_prior
@@ -17,12 +23,16 @@ from report_gen.auditing.unsupported import is_unsupported, remove_unsupported, 
 
 __all__ = [
     "Contradiction",
+    "Disagreement",
+    "DisagreementKind",
     "Flag",
     "FlagKind",
     "audit_text",
     "find_contradictions",
+    "find_disagreements",
     "find_repeated_findings",
     "find_repeated_sentences",
+    "findings_of_one_section",
     "has_deidentification_mark",
     "is_fragment",
     "is_unsupported",

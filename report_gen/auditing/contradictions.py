@@ -50,8 +50,8 @@ def find_contradictions(text: str, schema: FindingSchema | None = None) -> tuple
         Contradiction(mention.finding, stating, denying): None
         for stating, mention in stated
         for denying, other in denied
-        if stating != denying and mention.finding == other.finding and _may_be_same_side(mention, other)
-        if mention.finding not in several_entities or _stem(stating, mention) == _stem(denying, other)
+        if stating != denying and mention.finding == other.finding and may_be_same_side(mention, other)
+        if mention.finding not in several_entities or word_stem(stating, mention) == word_stem(denying, other)
     }
     return tuple(found)
 
@@ -77,10 +77,11 @@ def _comparable_mentions(sentence: str, labeler: FindingLabeler) -> Iterator[Men
             yield mention
 
 
-def _stem(sentence: str, mention: Mention) -> str:
+def word_stem(sentence: str, mention: Mention) -> str:
     """Return the stem of the last word of a mention: equal for "opacity" and "opacities", not for "infiltrate"."""
     return sentence[mention.start : mention.end].lower().split()[-1][:_STEM_LETTERS]
 
 
-def _may_be_same_side(one: Mention, other: Mention) -> bool:
+def may_be_same_side(one: Mention, other: Mention) -> bool:
+    """Return whether two mentions can concern the same side: all but a left and a right one."""
     return {one.location.side, other.location.side} != {Side.LEFT, Side.RIGHT}

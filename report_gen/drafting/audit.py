@@ -4,27 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from report_gen.auditing import FlagKind, audit_text
+from report_gen.auditing import (
+    Disagreement,
+    DisagreementKind,
+    FlagKind,
+    audit_text,
+    find_disagreements,
+    findings_of_one_section,
+)
 from report_gen.generation import mismatched_findings, mismatched_locations
 from report_gen.labeling import label_findings
-from report_gen.records import FindingLocation, FindingSchema, FindingState
+from report_gen.records import DESCRIBING_SECTIONS, FindingLocation, FindingSchema, FindingState, Section
 
 _REPORTED = (FlagKind.CONTRADICTION,)
 """Flags that become notices. A reader notices a repetition without help, and unsupported comparisons are removed."""
 
 
 def draft_notices(
-    text: str, states: Sequence[FindingState], schema: FindingSchema, locations: Sequence[FindingLocation] = ()
+    sections: Sequence[Section],
+    states: Sequence[FindingState],
+    schema: FindingSchema,
+    locations: Sequence[FindingLocation] = (),
 ) -> tuple[str, ...]:
     """Return the notices that a reader of a generated text needs.
 
     Args:
-        text: The sections without headings; may be empty.
+        sections: The sections that describe the images; may be empty.
         states: The finding states [F] that conditioned the decoder.
         schema: The F findings of the model.
         locations: The locations [F] that conditioned the decoder; empty for a model without locations.
     """
-    notices = []
+    notices, text = [], "\n".join(section.text for section in sections)
     if not text:
         notices.append("the model generated no text; write the report by hand")
     notices += _mismatches(text, states, schema)
@@ -35,7 +45,26 @@ def draft_notices(
         for flag in audit_text(text, schema)
         if flag.kind in _REPORTED
     ]
+    notices += map(_describe, find_disagreements(sections, schema))
+    notices += _one_section_notices(sections, schema)
     return tuple(notices)
+
+
+def _describe(disagreement: Disagreement) -> str:
+    match disagreement.kind:
+        case DisagreementKind.SIDE:
+            return f"FINDINGS and IMPRESSION disagree about the side of {disagreement.finding}; check left and right"
+        case DisagreementKind.DEGREE:
+            first, second = disagreement.sentences
+            return f'the text contradicts itself: "{second}" gives {disagreement.finding} another degree than: {first}'
+
+
+def _one_section_notices(sections: Sequence[Section], schema: FindingSchema) -> Iterator[str]:
+    """Yield a notice for each of FINDINGS and IMPRESSION that states abnormalities without the other one."""
+    for name, findings in findings_of_one_section(sections, schema).items():
+        if findings:
+            (other,) = set(DESCRIBING_SECTIONS) - {name}
+            yield f"stated in {name}, but not in {other}: {', '.join(findings)}"
 
 
 def _mismatches(text: str, states: Sequence[FindingState], schema: FindingSchema) -> Iterator[str]:

@@ -92,7 +92,7 @@ class ReportComposer:
         described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
         described = add_changes(described, changes)
         audited = draft_notices(
-            "\n".join(section.text for section in described),
+            described,
             [finding.state for finding in findings],
             config.finding_schema,
             [finding.location for finding in findings] if config.locations is not None else (),

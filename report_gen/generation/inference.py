@@ -58,7 +58,8 @@ def generate_texts(
         states: The finding states [B][F] that condition the decoder.
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
         stated: Those of them that the header or the reader states, which no sentence may contradict; None for none.
-        unnamed: Those of them that are too uncertain to be named if another candidate does without; None for none.
+        unnamed: Those of them that are too uncertain to be named if another candidate does without; None for none. A
+            candidate that contradicts none of the others has precedence as well.
         locations: The locations [B][F] that condition the decoder; None for a model without locations.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
@@ -71,6 +72,7 @@ def generate_texts(
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
     stated, unnamed = stated or [{} for _ in studies], unnamed or [() for _ in studies]
+    certain = [{**_without(attributes[n], unnamed[n]), **stated[n]} for n in studies]
     limits = _limits(
         checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
     )
@@ -98,15 +100,15 @@ def generate_texts(
                 n
                 for n in studies
                 if firsts[n].doubtful_words
-                or claimed_attributes(firsts[n].text, stated[n], unnamed[n])
-                or needs_candidates(firsts[n].text, states[n], attributes[n], locations[n], schema=schema)
+                or claimed_attributes(firsts[n].text, certain[n], unnamed[n])
+                or needs_candidates(firsts[n], states[n], attributes[n], locations[n], schema=schema)
             ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
     selected = []
     for n, texts in enumerate(candidates):
-        allowed = fewest_claims([one.text for one in texts], stated[n], unnamed[n])
+        allowed = fewest_claims([one.text for one in texts], certain[n], unnamed[n])
         kept = [texts[index] for index in allowed]
         selected.append(select_candidate(kept, states[n], attributes[n], locations[n], schema=schema))
     if not decoding.remove_unsupported:
@@ -229,6 +231,10 @@ def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) ->
     ones = [torch.ones_like(row) for row in rows]
     attention_mask = pad_sequence(ones, batch_first=True, padding_side="left")
     return input_ids.to(device), attention_mask.to(device)
+
+
+def _without(attributes: Mapping[AttributeName, str], names: Collection[AttributeName]) -> dict[AttributeName, str]:
+    return {name: value for name, value in attributes.items() if name not in names}
 
 
 def _repeated(rows: Sequence[int], times: int) -> list[int]:

@@ -7,6 +7,7 @@ from report_gen.labeling.attributes import (
     named_values,
     value_of_term,
 )
+from report_gen.labeling.degrees import Degree, GradedMention, find_graded_mentions
 from report_gen.labeling.labeler import (
     FindingLabeler,
     Mention,
@@ -25,13 +26,16 @@ from report_gen.labeling.sections import HEADINGS, cut_report
 __all__ = [
     "HEADINGS",
     "NO_FINDINGS",
+    "Degree",
     "FindingLabeler",
+    "GradedMention",
     "Mention",
     "Role",
     "built_in_schemas",
     "chest_xray",
     "contradicted_attributes",
     "cut_report",
+    "find_graded_mentions",
     "find_mentions",
     "finding_labeler",
     "findings_in_state",

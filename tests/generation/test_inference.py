@@ -191,6 +191,26 @@ def test_a_candidate_without_an_uncertain_attribute_has_precedence(texts: dict[s
     assert choose(unnamed={"plane"}) == texts["greedy"]
 
 
+def test_a_candidate_that_contradicts_no_certain_attribute_has_precedence(texts: dict[str, list[str]]) -> None:
+    """The other ones also fit the findings better or name the predicted value first."""
+    texts["greedy"] = ["Pleural effusion of the chest and a cyst of the kidney."]
+    texts["sample"] = ["Pleural effusion beside the brain.", "A cyst of the lung.", "A kidney."]
+    predicted: dict[AttributeName, str] = {"body_part": "chest", "modality": "CT"}
+    assert choose(attributes=predicted) == ["A cyst of the lung."]
+    assert texts["calls"] == ["greedy: 1", "sample: 3"]
+    # A predicted value that is uncertain contradicts no candidate; the finding decides.
+    texts["greedy"] = ["An effusion on MRI."]
+    texts["sample"] = ["MRI: a cyst.", "CT: no effusion.", "A cyst on MRI."]
+    assert choose(attributes=predicted) == ["CT: no effusion."]
+    assert choose(attributes=predicted, unnamed={"modality"}) == ["An effusion on MRI."]
+
+
+def test_no_candidate_is_refused_if_all_contradict_a_certain_attribute(texts: dict[str, list[str]]) -> None:
+    texts["greedy"] = ["A cyst of the kidney."]
+    texts["sample"] = ["Axial MRI: effusion beside the brain.", "Pleural effusion, brain.", "Brain on MRI."]
+    assert choose(attributes={"body_part": "chest", "modality": "CT"}) == ["Pleural effusion, brain."]
+
+
 def test_sentences_that_contradict_the_header_are_removed(texts: dict[str, list[str]]) -> None:
     decoding = Decoding(remove_unsupported=True)
     texts["greedy"] = ["Small pleural effusion. Pleural effusion beside the kidney."]

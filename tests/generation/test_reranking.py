@@ -18,12 +18,12 @@ from report_gen.generation.reranking import (
 )
 from report_gen.labeling import chest_xray
 from report_gen.records import (
+    DESCRIBING_SECTIONS,
     UNKNOWN_LOCATION,
     AttributeName,
     FindingLocation,
     FindingState,
     Section,
-    SectionName,
     Side,
     Zone,
     split_sentences,
@@ -42,9 +42,9 @@ TEXTS = {
 }
 
 
-def generated(text: str, confidence: float | None) -> GeneratedText:
+def generated(text: str, confidence: float | None = None) -> GeneratedText:
     """Return a text whose lines are its sections."""
-    sections = zip(SectionName, text.splitlines(), strict=False)
+    sections = zip(DESCRIBING_SECTIONS, text.splitlines(), strict=False)
     return GeneratedText(tuple(Section(name, split_sentences(line)) for name, line in sections), confidence)
 
 
@@ -92,7 +92,7 @@ def test_the_text_with_the_highest_mean_agreement() -> None:
 def test_contradicted_attributes_count() -> None:
     attributes: dict[AttributeName, str] = {"modality": "CT", "plane": "axial"}
     texts = ["Sagittal MRI.", "Coronal CT.", "Axial CT.", "A cyst."]
-    assert [inconsistency(text, states_of(), attributes, schema=SCHEMA) for text in texts] == [4, 2, 0, 0]
+    assert [inconsistency(generated(text), states_of(), attributes, schema=SCHEMA) for text in texts] == [4, 2, 0, 0]
     assert fewest_contradictions(texts, attributes) == [2, 3]
     assert fewest_contradictions(texts[:2], attributes) == [1]
     assert fewest_contradictions(texts, {}) == [0, 1, 2, 3]
@@ -122,7 +122,7 @@ def test_confidence_decides_among_equally_consistent_texts() -> None:
 def test_candidates_are_needed_for_contradictions_and_unknown_states(
     text: str, states: list[FindingState], expected: bool
 ) -> None:
-    assert needs_candidates(text, states, schema=SCHEMA) is expected
+    assert needs_candidates(generated(text), states, schema=SCHEMA) is expected
 
 
 def test_the_candidate_that_is_formed_best_is_kept() -> None:
@@ -132,10 +132,41 @@ def test_the_candidate_that_is_formed_best_is_kept() -> None:
         generated("The heart is enlarged.\nSevere cardiomegaly. Mild cardiomegaly.", 0.9),
         generated("The heart is enlarged.\nCardiomegaly.", 0.6),
     ]
-    costs = [inconsistency(one.text, states, schema=SCHEMA) for one in candidates]
-    assert costs == [1.0, 0.5, 0.0]
+    costs = [inconsistency(one, states, schema=SCHEMA) for one in candidates]
+    assert costs == [1.0, 1.5, 0.0]  # the second one states the finding again, with another degree
     assert select_candidate(candidates, states, schema=SCHEMA) is candidates[2]
-    assert needs_candidates(candidates[0].text, states, schema=SCHEMA)
+    assert needs_candidates(candidates[0], states, schema=SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("Small effusion.\nSmall effusion.", 1.0),  # the repeated sentence is a flag of the audit
+        ("There is a small effusion.\nSmall effusion.", 0.0),
+        ("There is a large effusion.\nSmall effusion.", 1.0),
+        ("There is a large effusion. There is a small effusion.\nEffusion.", 1.5),  # the section states it again
+        ("There is a left effusion.\nRight effusion.", 1.0),
+        ("There is an effusion.\nNo effusion.", 2.0),  # a flag of the audit, and a denied finding
+        ("There is an effusion.\nThe image is rotated.", 0.0),  # decides only among equally consistent texts
+    ],
+)
+def test_a_text_that_disagrees_with_itself_costs(text: str, cost: float) -> None:
+    states = states_of(Pleural_Effusion=PRESENT)
+    assert inconsistency(generated(text), states, schema=SCHEMA) == cost
+    assert needs_candidates(generated(text), states, schema=SCHEMA) is (cost > 0)
+
+
+def test_the_candidate_that_agrees_with_itself_is_kept() -> None:
+    states = states_of(Pleural_Effusion=PRESENT)
+    two_degrees = generated("There is a large effusion.\nSmall effusion.", 0.9)
+    two_sides = generated("There is a left effusion.\nRight effusion.", 0.9)
+    one_section = generated("There is a small effusion.\nThe image is rotated.", 0.65)
+    agreeing = generated("There is a small effusion.\nSmall effusion.", 0.6)
+    omitting = generated("The image is rotated.\nThe image is rotated again.", 0.9)
+    assert select_candidate([two_degrees, two_sides, agreeing], states, schema=SCHEMA) is agreeing
+    assert select_candidate([one_section, agreeing], states, schema=SCHEMA) is agreeing
+    # A predicted finding in one section is better than in none.
+    assert select_candidate([omitting, one_section], states, schema=SCHEMA) is one_section
 
 
 def test_a_candidate_without_doubtful_words_is_preferred() -> None:
@@ -170,7 +201,9 @@ def test_weights_of_mismatched_locations(text: str, location: FindingLocation, w
     locations = [location if name == "Pleural Effusion" else UNKNOWN_LOCATION for name in SCHEMA.findings]
     states = states_of(Pleural_Effusion=PRESENT)
     assert location_mismatch(text, locations, SCHEMA) == weight
-    with_locations, without = (inconsistency(text, states, {}, given, schema=SCHEMA) for given in (locations, ()))
+    with_locations, without = (
+        inconsistency(generated(text), states, {}, given, schema=SCHEMA) for given in (locations, ())
+    )
     assert with_locations - without == weight
 
 
@@ -180,7 +213,7 @@ def test_the_candidate_with_the_right_side_is_kept() -> None:
     states = states_of(Pleural_Effusion=PRESENT)
     assert select_candidate([right, left], states, {}, locations, schema=SCHEMA) is left
     assert select_candidate([right, left], states, schema=SCHEMA) is right
-    assert needs_candidates(right.text, states, {}, locations, schema=SCHEMA)
+    assert needs_candidates(right, states, {}, locations, schema=SCHEMA)
     assert mismatched_locations(right.text, locations, SCHEMA) == ("Pleural Effusion",)
     assert mismatched_locations(left.text, locations, SCHEMA) == ()
     assert mismatched_locations(right.text, (), SCHEMA) == ()
