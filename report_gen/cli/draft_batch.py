@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from report_gen.cli.document_options import document_settings
 from report_gen.cli.draft_models import digest_manifests, open_drafters, read_model_cards
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
-from report_gen.cli.options import study_limits
+from report_gen.cli.options import DtypeName, study_limits
 from report_gen.cli.prior_input import prior_settings
 from report_gen.errors import ReportGenError
 from report_gen.outputs import DocumentOptions, OutputFormat
@@ -66,7 +66,7 @@ class DraftBatch:
     """Folders of the models that may draft, by name."""
     base: str | None
     device: str
-    dtype: Literal["auto", "float32", "bfloat16"]
+    dtype: DtypeName
     drafts: DraftRequirements
     batch_size: int
     max_views: int | None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from report_gen.cli.options import load_drafter
+from report_gen.cli.options import DtypeName, load_drafter
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.records import FindingLocation, FindingState
 
@@ -119,7 +119,7 @@ def open_drafters(
     digests: str,
     base: str | None,
     device: str,
-    dtype: Literal["auto", "float32", "bfloat16"],
+    dtype: DtypeName,
 ) -> DrafterSet:
     """Return the drafters of the models, each of which is loaded when the first study needs it.
 
@@ -141,7 +141,7 @@ def _load(
     digests: str,
     base: str | None,
     device: str,
-    dtype: Literal["auto", "float32", "bfloat16"],
+    dtype: DtypeName,
     name: str,
 ) -> Drafter:
     """Load a model, unless one of the checkpoints was replaced since their manifests were read."""

@@ -38,8 +38,10 @@ Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),
 ]
+DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
 Dtype = Annotated[
-    Literal["auto", "float32", "bfloat16"], typer.Option(help="Arithmetic of the model; auto is float32 on a CPU.")
+    DtypeName,
+    typer.Option(help="Arithmetic of the model; auto is float32 on a CPU. int8 rounds the weights of the decoder."),
 ]
 Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
 Candidates = Annotated[
@@ -94,7 +96,7 @@ def load_drafter(
     *,
     base: str | None = None,
     device: str,
-    dtype: Literal["auto", "float32", "bfloat16"],
+    dtype: DtypeName,
 ) -> Drafter:
     """Load the checkpoint of a folder, or the embedded one, onto a device.
 
@@ -102,7 +104,7 @@ def load_drafter(
         checkpoint: Checkpoint folder; None for the embedded checkpoint.
         base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `auto`, `float32` or `bfloat16`.
+        dtype: `auto`, `float32`, `bfloat16` or `int8`.
 
     Raises:
         UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.

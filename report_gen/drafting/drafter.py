@@ -23,7 +23,7 @@ from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import CheckpointError, StudyError, without_traceback
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
+from report_gen.model import INT8, Checkpoint, load_checkpoint, resolve_device, resolve_dtype, round_linear_layers
 from report_gen.records import (
     FindingLocation,
     FindingState,
@@ -43,7 +43,8 @@ class Drafter(StudyInspector):
     Args:
         checkpoint: Model, tokenizer and prompt; the model is moved to the device and type.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
-        dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
+        dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. With `int8` the weights of the decoder are
+            rounded in place.
 
     Raises:
         UsageError: The device or the type is unknown or not available.
@@ -55,11 +56,14 @@ class Drafter(StudyInspector):
         self._checkpoint = checkpoint
         self._device = resolve_device(device)
         self._dtype = resolve_dtype(dtype, self._device)
+        if dtype == INT8:
+            round_linear_layers(checkpoint.model.decoder.language_model)
         super().__init__(
             checkpoint.model.to(self._device, self._dtype).eval(),
             StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype),
         )
-        self._reports = ReportComposer(checkpoint, device=self._device, dtype=self._dtype)
+        numbers = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
+        self._reports = ReportComposer(checkpoint, device=self._device, dtype=numbers)
 
     @classmethod
     def load(

@@ -50,10 +50,10 @@ class ReportComposer:
     Args:
         checkpoint: Model whose name and weights the provenance records.
         device: Device that the model runs on.
-        dtype: Floating-point type that the model runs with.
+        dtype: Name of the numbers that the model runs with, see `resolve_dtype`.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: str) -> None:
         self._checkpoint, self._device, self._dtype = checkpoint, device, dtype
 
     def compose(
@@ -149,7 +149,7 @@ class ReportComposer:
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {
             "device": self._device.type,
-            "dtype": str(self._dtype).removeprefix("torch."),
+            "dtype": self._dtype,
             "threads": torch.get_num_threads(),
         }
         return Provenance(

@@ -29,10 +29,11 @@ if TYPE_CHECKING:
     )
     from report_gen.model.continuations import CONTINUATION_LENGTHS, Continuations
     from report_gen.model.decoder import ReportDecoder
-    from report_gen.model.device import resolve_device, resolve_dtype
+    from report_gen.model.device import INT8, resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
     from report_gen.model.finding_changes import DECIDED_CHANGES, change_probabilities, decide_changes
+    from report_gen.model.int8_linear import round_linear_layers
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import load_source_tokenizer
@@ -59,6 +60,7 @@ else:
             ),
             "config_file": (
                 "EMBEDDED",
+                "INT8",
                 "embedded_checkpoints",
                 "find_checkpoint",
                 "manifest_digest",
@@ -67,10 +69,11 @@ else:
             ),
             "continuations": ("CONTINUATION_LENGTHS", "Continuations"),
             "decoder": ("ReportDecoder",),
-            "device": ("resolve_device", "resolve_dtype"),
+            "device": ("INT8", "resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
             "finding_changes": ("DECIDED_CHANGES", "change_probabilities", "decide_changes"),
+            "int8_linear": ("round_linear_layers",),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": ("load_source_tokenizer",),
@@ -86,6 +89,7 @@ __all__ = [
     "CONTINUATION_LENGTHS",
     "DECIDED_CHANGES",
     "EMBEDDED",
+    "INT8",
     "MANIFEST",
     "TOKEN_ROWS",
     "Checkpoint",
@@ -125,6 +129,7 @@ __all__ = [
     "replace_config",
     "resolve_device",
     "resolve_dtype",
+    "round_linear_layers",
     "save_checkpoint",
     "stored_tensors",
 ]

@@ -18,7 +18,7 @@ from tests.builders import FINDINGS, study, tiny_checkpoint
 @pytest.mark.parametrize(("removed", "counted"), [(0, ""), (1, "1 sentence was"), (2, "2 sentences were")])
 def test_a_notice_counts_the_removed_sentences(removed: int, counted: str, tmp_path: Path) -> None:
     sections = parse_report("FINDINGS: There is a small pleural effusion.")
-    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
+    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype="float32").compose(
         DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
@@ -41,7 +41,7 @@ def test_a_notice_counts_the_removed_sentences(removed: int, counted: str, tmp_p
 def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint()
     checkpoint.model.config = checkpoint.model.config.model_copy(update={"notice": "a demonstration"})
-    composer = ReportComposer(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
+    composer = ReportComposer(checkpoint, device=torch.device("cpu"), dtype="float32")
     written = composer.compose(
         DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
@@ -57,7 +57,7 @@ def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Path) -> None:
-    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
+    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype="float32").compose(
         DraftRequest(study(tmp_path)),
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),

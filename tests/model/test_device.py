@@ -59,5 +59,5 @@ def test_dtypes(monkeypatch: pytest.MonkeyPatch) -> None:
     for supported, expected in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, is_so=supported: is_so)
         assert resolve_dtype("auto", CUDA) == expected
-    with pytest.raises(UsageError, match=r"'float16' is not known; choose auto, float32, bfloat16"):
+    with pytest.raises(UsageError, match=r"'float16' is not known; choose auto, float32, bfloat16, int8"):
         resolve_dtype("float16", CPU)
