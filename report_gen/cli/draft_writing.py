@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from report_gen.cli.draft_output import DraftOutput
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
 from report_gen.outputs import DocumentOptions, DraftDocument
+from report_gen.terminal import name_options
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafted, Drafter, PriorStudy
@@ -34,7 +35,7 @@ class DocumentComposer:
         """Return the document of a study; with images, the attention of the findings if the model has findings."""
         with_attention = with_images and bool(drafted.drafter.schema.stated)
         return DraftDocument(
-            report=report,
+            report=replace(report, notices=tuple(map(name_options, report.notices))),
             study=study,
             attention=drafted.drafter.attention_map(study) if with_attention else None,
             given=drafted.drafter.given_slices(study, max_views=self.max_views) if with_images else (),

@@ -100,7 +100,7 @@ def test_the_refusal_of_a_picture_says_what_each_model_was_made_for(
     assert isinstance(drafted.result, ScopeError)
     assert str(drafted.result).endswith(
         "the image does not look like the images that the model was trained on; the embedded models are chest (DX), "
-        "slices (CT, MR); --force drafts it anyway"
+        "slices (CT, MR); force=True drafts it anyway"
     )
 
 

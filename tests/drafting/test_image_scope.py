@@ -51,7 +51,9 @@ UNKNOWN, PA, LATERAL = ViewPosition.UNKNOWN, ViewPosition.PA, ViewPosition.LATER
 
 
 def test_a_foreign_image_is_refused_or_forced() -> None:
-    with pytest.raises(ScopeError, match=r"s/0\.png: outside .* \[image\]: the image does not look like .*; --force"):
+    with pytest.raises(
+        ScopeError, match=r"s/0\.png: outside .* \[image\]: the image does not look like .*; force=True"
+    ):
         apply([UNKNOWN], ["foreign"])
     forced = apply([UNKNOWN], ["foreign"], force=True)
     assert forced.kept == [0]
