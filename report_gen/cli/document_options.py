@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from report_gen.errors import StudyError, UsageError
+from report_gen.files import describe_missing
 from report_gen.outputs import DocumentOptions, OutputFormat, find_format, format_names, get_format
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def _format_of_version(
         if is_given:
             raise UsageError(f"{option}: --revises writes a new file and overwrites none; leave {option} out")
     if not revises.is_file():
-        raise StudyError(revises, "does not exist or is not a file; check the path after --revises")
+        raise StudyError(
+            revises, describe_missing(revises, "does not exist or is not a file; check the path after --revises")
+        )
     by_name = find_format(revises.name)
     found = formats[0] if formats else by_name
     if found is None:

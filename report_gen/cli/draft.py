@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from report_gen.cli.document_options import (
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
 from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
+from report_gen.cli.missing_paths import report_missing_paths
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -184,6 +186,7 @@ def draft(
     context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
+    report_missing_paths(paths, sys.argv[1:])
     drafts = DraftRequirements(
         overrides=overrides,
         locations=locations,
