@@ -70,7 +70,7 @@ def write_drafts(
     """
     from report_gen.terminal import print_notice, track
 
-    refused, model = list[Sequence[ReportGenError]](), ""
+    refused, drafted_by = list[Sequence[ReportGenError]](), dict[str, list[str]]()
     tracked = track(results, total=len(target.studies), description="drafting")
     for number, (study, drafted) in enumerate(zip(target.studies, tracked, strict=True)):
         check_stop()
@@ -82,9 +82,10 @@ def write_drafts(
         except StudyError as error:
             refused.append([error])
             continue
-        if len(documents.model_cards) > 1 and drafted.model != model:  # one line is enough for a thousand radiographs
-            model = drafted.model
-            print_notice(f"{study.name}: drafted by the embedded model {model}")
+        named = f"{drafted.model} ({document.report.provenance.model_name})"
+        drafted_by.setdefault(named, []).append(study.name)
+        for notice in document.report.forced:
+            print_notice(f"{study.name}: {notice}")
         errors = list(target.write(number, document))
         if attention:
             errors += _draw(attention, partial(_draw_attention, document))
@@ -92,6 +93,10 @@ def write_drafts(
             errors += _draw(preprocessing, partial(_draw_preprocessing, drafted.drafter, study))
         if errors:
             refused.append(errors)
+    if len(documents.model_cards) > 1:  # the user has not chosen the model
+        for model, names in drafted_by.items():  # one line is enough for a thousand radiographs
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            print_notice(f"{names[0]}{others}: drafted by the embedded model {model}")
     return refused
 
 

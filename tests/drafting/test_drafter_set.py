@@ -110,4 +110,6 @@ def test_a_forced_draft_of_a_picture_is_that_of_the_first_model(
     (drafted,) = Models(monkeypatch, chest=False, slices=False).draft([picture], force=True)
     assert drafted.model == "chest"
     assert isinstance(drafted.result, Report)
-    assert any(notice.startswith("outside the scope of the model [image]") for notice in drafted.result.notices)
+    assert any(
+        notice.startswith("FORCED DRAFT: outside the scope of the model [image]") for notice in drafted.result.notices
+    )

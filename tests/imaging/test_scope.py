@@ -100,7 +100,7 @@ def test_a_study_outside_the_scope_is_refused_and_can_be_forced(
     assert not re.search("canis|cat|smith", str(error.value), re.IGNORECASE)  # free text may identify the patient
     forced = apply_scope(found, CHEST, force=True)
     assert forced.study == found
-    assert forced.notices[0].startswith(f"outside the scope of the model [{rule}]: ")
+    assert forced.notices[0].startswith(f"FORCED DRAFT: outside the scope of the model [{rule}]: ")
 
 
 @pytest.mark.filterwarnings("ignore:(Invalid value for VR|The value length)")  # files with values of other spellings
