@@ -100,6 +100,29 @@ def choose_formats(
     return formats
 
 
+def check_folder_name(output: Path) -> None:
+    """Check that the folder of the drafts has no name of a document, such as `draft.pdf`, unless it exists.
+
+    The name of a document is that of its study. A batch could not be written to one file, and a name that the user
+    chooses would not be found by --resume and --revises.
+
+    Raises:
+        UsageError: The name ends like that of a document.
+    """
+    suffix = next((one for one in (*_suffixes(), ".dcm") if output.name.lower().endswith(one)), "")
+    if suffix and not output.is_dir():
+        folder = output.with_name(output.name[: -len(suffix)] or "drafts")
+        raise UsageError(
+            f"--output {output}: is the name of a file, and a folder is expected; write --output {folder}, and the "
+            f"file is {folder / 'STUDY'}{suffix}"
+        )
+
+
+def _suffixes() -> list[str]:
+    """Return the suffixes of all formats, the longest first."""
+    return sorted((get_format(name).suffix for name in format_names()), key=len, reverse=True)
+
+
 def _format_of_version(
     revises: Path, formats: Sequence[OutputFormat], *, resume: bool, overwrite: bool
 ) -> OutputFormat:

@@ -19,6 +19,7 @@ from report_gen.cli.document_options import (
     PatientId,
     Revises,
     check_document_options,
+    check_folder_name,
     choose_formats,
     parse_document_options,
 )
@@ -63,7 +64,13 @@ def draft(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for one file per study and format. Default: standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for one file per study and format, such as FOLDER/chest.pdf for chest.dcm; not the name of a "
+            "file. Default: standard output.",
+        ),
     ] = None,
     formats: Formats = None,
     checkpoint: Annotated[
@@ -266,6 +273,7 @@ def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, 
     if resume and output is None:
         raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
     if output is not None:
+        check_folder_name(output)
         check_writable_folder(output)
     check_outputs(*drawings.values())
 
