@@ -208,8 +208,8 @@ class _DraftFolder:
             renewing.append("--overwrite")
         names = ", ".join(one.name for one in outdated)
         print_notice(
-            f"{self._journal.folder}: documents of an older draft of {written.study.name}, with other options or "
-            f"another version of the program: {names}; renew with {' '.join(renewing)}, or remove"
+            f"{self._journal.folder}: documents of an older draft of a study, with other options or another "
+            f"version of the program: {names}; renew with {' '.join(renewing)}, or remove"
         )
 
     def _write(self, file: DraftFile, document: DraftDocument) -> bool:

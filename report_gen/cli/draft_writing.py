@@ -85,7 +85,7 @@ def write_drafts(
         named = f"{drafted.model} ({document.report.provenance.model_name})"
         drafted_by.setdefault(named, []).append(study.name)
         for notice in document.report.forced:
-            print_notice(f"{study.name}: {notice}")
+            print_notice(f"{study.path}: {notice}")
         errors = list(target.write(number, document))
         if attention:
             errors += _draw(attention, partial(_draw_attention, document))

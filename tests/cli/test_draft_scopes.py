@@ -99,7 +99,7 @@ def test_a_forced_draft_of_a_photograph_says_in_the_first_notice_that_it_is_none
     found = forced.fullmatch(lines[2].removeprefix("NOTICE: "))
     assert found is not None
     assert float(found[1]) > 1
-    assert f"report-gen: notice: photograph: {found[0]}\n" in answer.err
+    assert f"report-gen: notice: {photograph}: {found[0]}\n" in answer.err
 
 
 def test_a_study_that_fits_no_model_is_refused_with_one_sentence(report_gen: Command, tmp_path: Path) -> None:

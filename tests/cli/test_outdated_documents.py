@@ -32,8 +32,8 @@ def test_documents_of_an_older_draft_are_named(draft: Command, studies: tuple[Pa
     assert outdated(draft(studies[0], "-o", out, "--format", "txt", "--format", "json").err) == []
     answer = draft(*studies, "-o", out, "--format", "hl7", "--indication", "Cough.")
     assert outdated(answer.err) == [
-        f"report-gen: notice: {out}: documents of an older draft of a, with other options or another version of the "
-        "program: a.txt, a.json; renew with --format txt --format json, or remove"
+        f"report-gen: notice: {out}: documents of an older draft of a study, with other options or another version of "
+        "the program: a.txt, a.json; renew with --format txt --format json, or remove"
     ]
     assert outdated(draft(studies[1], "-o", out, "--format", "json", "--indication", "Cough.").err) == []
 
