@@ -24,11 +24,16 @@ program that reads standard output has ended, as after `report-gen ... | head -1
 from __future__ import annotations
 
 import errno
+import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
 _OUT_OF_MEMORY = ("out of memory", "allocate memory", "unable to allocate", "not enough memory", "bad_alloc")
 """Parts of the messages by which torch, Pillow and the decoders of pydicom say that memory is exhausted."""
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
+"""A scheme of at least two letters (RFC 3986, section 3.1), so that the drive of a Windows path is none."""
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -66,7 +71,7 @@ class StudyError(ReportGenError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{url_of(self.path) or self.path}: {self.reason}"
 
 
 class NotAnImageError(StudyError):
@@ -100,7 +105,7 @@ class ScopeError(StudyError):
         self.found, self.code, self.hint = found, code, hint
 
     def __str__(self) -> str:
-        return f"{self.path}: outside the scope of the model [{self.code}]: {self.reason}"
+        return f"{url_of(self.path) or self.path}: outside the scope of the model [{self.code}]: {self.reason}"
 
 
 class StudyTimeoutError(StudyError):
@@ -161,6 +166,13 @@ class StoppedError(ReportGenError):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def url_of(path: str | os.PathLike[str]) -> str:
+    """Return the URL that was given as a path; empty for any other path. `Path` reduces its two slashes to one."""
+    text = os.fspath(path)
+    found = _URL.match(text)
+    return f"{found[1]}://{text[found.end() :]}" if found else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

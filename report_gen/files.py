@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from report_gen.errors import OutputError
+from report_gen.errors import OutputError, url_of
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
 _RANDOM = "[0-9a-f]" * 16
@@ -84,6 +84,8 @@ def check_writable_folder(folder: Path) -> None:
     Raises:
         OutputError: No file can be written to the folder, or to the nearest folder above it that exists.
     """
+    if url := url_of(folder):
+        raise OutputError(f"{url}: cannot be written, because it is a URL; choose a folder on this computer")
     existing = next((one for one in (folder, *folder.absolute().parents) if os.path.lexists(one)), folder)
     temporary = existing / f".{secrets.token_hex(8)}{_TEMPORARY}"
     try:
@@ -169,6 +171,15 @@ def remove_temporary_files(folder: Path, *, subfolders: bool = False) -> None:
                 path.unlink()
     except OSError as error:
         raise output_error(folder, error) from error
+
+
+def describe_missing(path: Path, otherwise: str = "does not exist; check the path") -> str:
+    """Return why a path that does not exist cannot be read: it is a URL, or `otherwise`."""
+    return (
+        "is a URL, and only files on this computer are read; download it, and give its path"
+        if url_of(path)
+        else otherwise
+    )
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

@@ -179,6 +179,18 @@ _MODALITIES: Mapping[str, str] = MappingProxyType(
 """Words for the modalities of `attributes.toml`."""
 
 
+def describe_kind(modalities: Iterable[str], body_parts: Iterable[str]) -> str:
+    """Return what kind of study it is, such as "chest radiograph", or "study" if nothing is known.
+
+    Args:
+        modalities: Its modalities, as `value_of_term` writes them; one is named if it is the only one.
+        body_parts: Its body parts, named in the same way.
+    """
+    kinds, parts = set(modalities), set(body_parts)
+    kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"
+    return " ".join((*(parts if len(parts) == 1 else ()), kind))
+
+
 def describe_prior(modalities: Iterable[str], body_parts: Iterable[str], days_earlier: float | None) -> str:
     """Return what the section COMPARISON says about a prior study, such as "Chest radiograph, 12 days earlier.".
 
@@ -187,9 +199,7 @@ def describe_prior(modalities: Iterable[str], body_parts: Iterable[str], days_ea
         body_parts: Its body parts, named in the same way.
         days_earlier: Calendar days from the prior study to the study; None if they are not known.
     """
-    kinds, parts = set(modalities), set(body_parts)
-    kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"
-    name = " ".join((*(parts if len(parts) == 1 else ()), kind))
+    name = describe_kind(modalities, body_parts)
     if days_earlier is None:
         return f"Earlier {name}."
     name = name[:1].upper() + name[1:]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from report_gen.errors import StudyError, UsageError
+from report_gen.files import describe_missing
 from report_gen.outputs import DocumentOptions, OutputFormat, find_format, format_names, get_format
 
 if TYPE_CHECKING:
@@ -99,6 +100,29 @@ def choose_formats(
     return formats
 
 
+def check_folder_name(output: Path) -> None:
+    """Check that the folder of the drafts has no name of a document, such as `draft.pdf`, unless it exists.
+
+    The name of a document is that of its study. A batch could not be written to one file, and a name that the user
+    chooses would not be found by --resume and --revises.
+
+    Raises:
+        UsageError: The name ends like that of a document.
+    """
+    suffix = next((one for one in (*_suffixes(), ".dcm") if output.name.lower().endswith(one)), "")
+    if suffix and not output.is_dir():
+        folder = output.with_name(output.name[: -len(suffix)] or "drafts")
+        raise UsageError(
+            f"--output {output}: is the name of a file, and a folder is expected; write --output {folder}, and the "
+            f"file is {folder / 'STUDY'}{suffix}"
+        )
+
+
+def _suffixes() -> list[str]:
+    """Return the suffixes of all formats, the longest first."""
+    return sorted((get_format(name).suffix for name in format_names()), key=len, reverse=True)
+
+
 def _format_of_version(
     revises: Path, formats: Sequence[OutputFormat], *, resume: bool, overwrite: bool
 ) -> OutputFormat:
@@ -107,7 +131,9 @@ def _format_of_version(
         if is_given:
             raise UsageError(f"{option}: --revises writes a new file and overwrites none; leave {option} out")
     if not revises.is_file():
-        raise StudyError(revises, "does not exist or is not a file; check the path after --revises")
+        raise StudyError(
+            revises, describe_missing(revises, "does not exist or is not a file; check the path after --revises")
+        )
     by_name = find_format(revises.name)
     found = formats[0] if formats else by_name
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,12 +19,14 @@ from report_gen.cli.document_options import (
     PatientId,
     Revises,
     check_document_options,
+    check_folder_name,
     choose_formats,
     parse_document_options,
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
 from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
+from report_gen.cli.missing_paths import report_missing_paths
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -61,7 +64,13 @@ def draft(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Folder for one file per study and format. Default: standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for one file per study and format, such as FOLDER/chest.pdf for chest.dcm; not the name of a "
+            "file. Default: standard output.",
+        ),
     ] = None,
     formats: Formats = None,
     checkpoint: Annotated[
@@ -184,6 +193,7 @@ def draft(
     context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
+    report_missing_paths(paths, sys.argv[1:])
     drafts = DraftRequirements(
         overrides=overrides,
         locations=locations,
@@ -263,6 +273,7 @@ def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, 
     if resume and output is None:
         raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
     if output is not None:
+        check_folder_name(output)
         check_writable_folder(output)
     check_outputs(*drawings.values())
 

@@ -97,7 +97,11 @@ def open_output(
             plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
         if resume:
             _print_resumed(plans)
-        yield _DraftFolder(journal, plans, formats, overwrite=overwrite, as_version=revises is not None)
+        # The other formats of a draft have no --revises: they are outdated if anything else differs.
+        shared = {name: value for name, value in settings.items() if name != "revises"}
+        own = own_settings or [{}] * len(plans)
+        others = {plan.study: {**shared, **values} for plan, values in zip(plans, own, strict=True)}
+        yield _DraftFolder(journal, plans, formats, others, overwrite=overwrite, as_version=revises is not None)
 
 
 def _print_resumed(plans: Sequence[StudyPlan]) -> None:
@@ -156,6 +160,7 @@ class _DraftFolder:
         journal: DraftJournal,
         plans: Sequence[StudyPlan],
         formats: Sequence[OutputFormat],
+        settings: Mapping[Study, Mapping[str, Any]],
         *,
         overwrite: bool,
         as_version: bool,
@@ -168,6 +173,8 @@ class _DraftFolder:
         self.files_written = 0
         self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
         self._formats = {output_format.suffix: output_format for output_format in formats}
+        self._names = {output_format.name for output_format in formats}
+        self._settings = settings
 
     def needs_attention(self, number: int) -> bool:
         return any(self._formats[file.suffix].needs_attention for file in self._plans[number].remaining)
@@ -175,13 +182,35 @@ class _DraftFolder:
     def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
         errors: list[ReportGenError] = list(self._plans[number].refused)
         is_renamed = False
+        written: DraftFile | None = None
         for file in self._plans[number].remaining:
+            named = file.with_digits(self._journal.folder) if is_renamed else file
             try:
-                is_renamed |= self._write(file.with_digits(self._journal.folder) if is_renamed else file, document)
-                self.files_written += 1
+                is_renamed |= self._write(named, document)
             except (StudyError, OutputError) as error:
                 errors.append(error)
+            else:
+                written, self.files_written = named, self.files_written + 1
+        if written is not None:
+            self._print_outdated(written)
         return errors
+
+    def _print_outdated(self, written: DraftFile) -> None:
+        """Print which documents of the study in other formats belong to an older draft."""
+        from report_gen.outputs.draft_plan import find_outdated
+
+        others = {(one := get_format(name)).suffix: one for name in format_names() if name not in self._names}
+        settings = {suffix: {**self._settings[written.study], "format": one.name} for suffix, one in others.items()}
+        if not (outdated := list(find_outdated(self._journal, written, settings))):
+            return
+        renewing = [f"--format {others[one.suffix].name}" for one in outdated]
+        if any(one.is_edited for one in outdated):
+            renewing.append("--overwrite")
+        names = ", ".join(one.name for one in outdated)
+        print_notice(
+            f"{self._journal.folder}: documents of an older draft of a study, with other options or another "
+            f"version of the program: {names}; renew with {' '.join(renewing)}, or remove"
+        )
 
     def _write(self, file: DraftFile, document: DraftDocument) -> bool:
         """Write one file. Return whether another process has taken the name for other images."""

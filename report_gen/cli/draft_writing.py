@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from report_gen.cli.draft_output import DraftOutput
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
 from report_gen.outputs import DocumentOptions, DraftDocument
+from report_gen.terminal import name_options
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafted, Drafter, PriorStudy
@@ -34,7 +35,7 @@ class DocumentComposer:
         """Return the document of a study; with images, the attention of the findings if the model has findings."""
         with_attention = with_images and bool(drafted.drafter.schema.stated)
         return DraftDocument(
-            report=report,
+            report=replace(report, notices=tuple(map(name_options, report.notices))),
             study=study,
             attention=drafted.drafter.attention_map(study) if with_attention else None,
             given=drafted.drafter.given_slices(study, max_views=self.max_views) if with_images else (),
@@ -69,7 +70,7 @@ def write_drafts(
     """
     from report_gen.terminal import print_notice, track
 
-    refused, model = list[Sequence[ReportGenError]](), ""
+    refused, drafted_by = list[Sequence[ReportGenError]](), dict[str, list[str]]()
     tracked = track(results, total=len(target.studies), description="drafting")
     for number, (study, drafted) in enumerate(zip(target.studies, tracked, strict=True)):
         check_stop()
@@ -81,9 +82,10 @@ def write_drafts(
         except StudyError as error:
             refused.append([error])
             continue
-        if len(documents.model_cards) > 1 and drafted.model != model:  # one line is enough for a thousand radiographs
-            model = drafted.model
-            print_notice(f"{study.name}: drafted by the embedded model {model}")
+        named = f"{drafted.model} ({document.report.provenance.model_name})"
+        drafted_by.setdefault(named, []).append(study.name)
+        for notice in document.report.forced:
+            print_notice(f"{study.path}: {notice}")
         errors = list(target.write(number, document))
         if attention:
             errors += _draw(attention, partial(_draw_attention, document))
@@ -91,6 +93,10 @@ def write_drafts(
             errors += _draw(preprocessing, partial(_draw_preprocessing, drafted.drafter, study))
         if errors:
             refused.append(errors)
+    if len(documents.model_cards) > 1:  # the user has not chosen the model
+        for model, names in drafted_by.items():  # one line is enough for a thousand radiographs
+            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            print_notice(f"{names[0]}{others}: drafted by the embedded model {model}")
     return refused
 
 

@@ -226,7 +226,8 @@ def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], d
         state, _, words = (part.strip().lower() for part in value.partition(":"))
         if state not in states:
             raise UsageError(
-                f"--finding {setting!r}: write NAME=STATE or NAME=STATE:LOCATION with a state of {', '.join(states)}"
+                f"--finding {setting!r}: write NAME=STATE or NAME=STATE:LOCATION with a state of {', '.join(states)}, "
+                "in quotes if it contains a space"
             )
         chosen = states[state]
         if overrides.setdefault(name, chosen) is not chosen:

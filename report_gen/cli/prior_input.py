@@ -24,6 +24,9 @@ AUTO = "auto"
 _UNKNOWN = "unknown"
 """Value of --prior-days for a prior study that is earlier by an unknown number of days."""
 
+_SHOWN = 20
+"""Characters of a wrong value that a message quotes."""
+
 Prior = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,7 +89,10 @@ def parse_prior_options(prior: Sequence[str], report: Path | None, days: str | N
 
 def _parse_days(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,5}", text):
-        raise UsageError(f"--prior-days is neither a whole number of days nor {_UNKNOWN!r}; correct it")
+        raise UsageError(
+            f"--prior-days {text[:_SHOWN]!r}: write how many days the prior study is earlier, as a whole number from 0 "
+            f"to 99999, or {_UNKNOWN}"
+        )
     return int(text)
 
 

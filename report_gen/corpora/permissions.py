@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from report_gen.errors import CorpusError
+from report_gen.errors import CorpusError, url_of
+from report_gen.files import describe_missing
 
 
 @contextmanager
@@ -38,7 +39,8 @@ def _check(path: Path) -> None:
     except PermissionError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise CorpusError(f"{path}: no such file or folder; check the path") from error
+        reason = describe_missing(path, "no such file or folder; check the path")
+        raise CorpusError(f"{url_of(path) or path}: {reason}") from error
     if path.is_dir():
         with os.scandir(path):
             pass

@@ -245,7 +245,7 @@ class Drafter(StudyInspector):
             unnamed=[uncertain_attributes(self._model.config.attributes, row) for row in conditioning.attributes],
             locations=conditioning.locations,
             decoding=decoding,
-            generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
+            generators=[_study_generator(item.loaded, decoding) for item in batch],
             before_token=deadline.check,
         )
         if not all(text.finite for text in texts):
@@ -270,6 +270,11 @@ class Drafter(StudyInspector):
         ]
 
 
-def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:
-    """Return the random generator of a study, determined by its images and the seed."""
-    return study_generator(decoding.seed, *(image.sha256 for image in study.images))
+def _study_generator(loaded: LoadedStudy, decoding: Decoding) -> torch.Generator:
+    """Return the random generator of a study, determined by the pixels of its images and the seed of the user.
+
+    The digests are sorted, so that the names of the files, by which the images of a study are ordered, do not matter.
+    Indication, overrides and the prior study change the text by conditioning the decoder, and are left out of the seed:
+    drafts with and without one of them use the same random numbers and differ by its effect only.
+    """
+    return study_generator(decoding.seed, *sorted(loaded.pixel_digests))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -53,6 +54,22 @@ def fit_images(
             square, placement = transform.fit_volume(load_many(images, display=True), check=check)
         return FittedImages(square[None], (placement,), shown)
     return _fit_each(transform, images, check)
+
+
+def digest_pixels(squares: torch.Tensor) -> tuple[str, ...]:
+    """Return the SHA-256 of the decoded pixels of each of V images, as the model gets them.
+
+    The random generator of a draft is seeded with these digests and not with those of the files. The same pixels
+    therefore give the same text under other UIDs, in another encoding and under another file name. The squares are
+    hashed and not the images in full size, because the model gets nothing else and hashing takes less than a
+    millisecond. They are rounded to 8 bits, so that the last digits of resizing, which differ between processors,
+    change no digest, except where a value is at the limit between two integers.
+
+    Args:
+        squares: [V,...] in 0..1 before normalization, as in `FittedImages`.
+    """
+    rounded = (squares * 255).round().to(torch.uint8).cpu().contiguous()
+    return tuple(hashlib.sha256(square.numpy()).hexdigest() for square in rounded)
 
 
 def _fit_each(transform: ImageTransform, images: tuple[Image, ...], check: Callable[[], None]) -> FittedImages:

@@ -13,9 +13,13 @@ from pathlib import Path
 from report_gen.config import ImageClass, ScopeConfig
 from report_gen.errors import ScopeError
 from report_gen.imaging.scope import FORCE_HINT, accepts_view
+from report_gen.labeling import value_of_term
 from report_gen.model import Recognition
-from report_gen.records import Image, ViewPosition
+from report_gen.prompting import describe_kind
+from report_gen.records import FORCED, Image, ViewPosition
 
+_IMAGE = "image"
+"""Code of the refusal of an image by its appearance."""
 _FOREIGN = "the image does not look like the images that the model was trained on"
 
 _APPEARANCE: Mapping[ImageClass, str] = {
@@ -71,7 +75,8 @@ def apply_recognition(
         if not force:
             path = images[0].path
             raise ScopeError(path if len(images) == 1 else path.parent, reason, code, hint=FORCE_HINT)
-        kept, notices = list(range(len(images))), [f"outside the scope of the model [{code}]: {reason}"]
+        judged = _judgment(code, reason, [recognized[index].foreign_score for index in outside], scope)
+        kept, notices = list(range(len(images))), [f"{FORCED}outside the scope of the model [{code}]: {judged}"]
     elif outside:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))
         notices.append(f"{len(outside)} of {len(images)} images left out: {reasons}")
@@ -87,10 +92,19 @@ def _with_view(image: Image, recognition: Recognition) -> Image:
 def _violation(image: Image, recognition: Recognition, scope: ScopeConfig) -> tuple[str, str] | None:
     """Return the code and the sentence for which an image is outside the scope, or None."""
     if recognition.image_class == "foreign":
-        return "image", _FOREIGN
+        return _IMAGE, _FOREIGN
     if image.view_position is ViewPosition.LATERAL and not accepts_view(scope.views, ViewPosition.LATERAL):
         return "view", "the image appears to be a lateral view, and the model was not trained on lateral views"
     return None
+
+
+def _judgment(code: str, reason: str, scores: Sequence[float], scope: ScopeConfig) -> str:
+    """Return why a forced draft is outside the scope. The score of the least foreign image is given."""
+    if code != _IMAGE:
+        return reason
+    kind = describe_kind({value_of_term("modality", modality) for modality in scope.modalities}, scope.body_parts)
+    what = "an image that the model was made for" if kind == "study" else f"a {kind}"
+    return f"the image was judged not to be {what} (score {min(scores):.2f}, limit 1)"
 
 
 def _appearance_notices(kept: Sequence[tuple[Image, Recognition]], scope: ScopeConfig) -> list[str]:

@@ -61,5 +61,5 @@ class Deadline:
     def check(self) -> None:
         """Raise StudyTimeoutError if the time is over."""
         if self._seconds is not None and self.spent > self._seconds:
-            reason = f"took longer than {self._seconds:g} seconds; allow more with --timeout, or give fewer images"
+            reason = f"took longer than {self._seconds:g} seconds; allow more with limits=StudyLimits(seconds=...)"
             raise StudyTimeoutError(self._study.path, reason)

@@ -34,6 +34,8 @@ class LoadedStudy:
     """What the reader of the draft must know about the choice of images."""
     is_blank: bool
     """Whether every pixel of every image is black."""
+    pixel_digests: tuple[str, ...]
+    """SHA-256 of the pixels of each image of the study itself, see `digest_pixels`."""
     seconds: float = 0.0
     """Time that loading the study took."""
     prior_views: int = 0

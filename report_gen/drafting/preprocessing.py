@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.config import VIEWS
-from report_gen.drafting.image_fitting import FittedImages, fit_images
+from report_gen.drafting.image_fitting import FittedImages, digest_pixels, fit_images
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy, PriorInput
@@ -212,6 +212,7 @@ class StudyPreprocessor:
             placements=fitted.placements,
             notices=notices,
             is_blank=is_blank,
+            pixel_digests=digest_pixels(squares),
         )
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
@@ -247,6 +248,7 @@ def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], 
         request=replace(loaded.request, study=loaded.request.study.with_images(images)),
         pixel_values=loaded.pixel_values[kept],
         patch_features=loaded.patch_features[kept],
+        pixel_digests=tuple(loaded.pixel_digests[index] for index in kept),
         placements=tuple(loaded.placements[index] for index in kept),
         images=images,
         **changes,

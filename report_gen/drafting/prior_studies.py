@@ -96,10 +96,24 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
 def latest_prior(study: Study, priors: Sequence[PriorStudy]) -> CheckedPrior | None:
     """Return the latest of several prior studies, after a check of all; None if there is none.
 
+    One wrong prior study refuses the study. A draft that leaves it out would be compared with an earlier study than the
+    user asked for, or state a finding as new that the prior study shows.
+
     Raises:
-        StudyError: A prior study cannot be compared with the study, see `check_prior`.
+        StudyError: A prior study cannot be compared with the study, see `check_prior`. If there are several prior
+            studies, the error counts the wrong ones and says how to draft without them.
     """
-    checked = [check_prior(study, prior) for prior in priors]
+    checked, refused = list[CheckedPrior](), list[StudyError]()
+    for prior in priors:
+        try:
+            checked.append(check_prior(study, prior))
+        except StudyError as error:
+            refused.append(error)
+    if refused and len(priors) > 1:
+        remedy = f"or leave it out to compare with the others; wrong prior studies: {len(refused)} of {len(priors)}"
+        raise StudyError(refused[0].path, f"{refused[0].reason}, {remedy}")
+    if refused:
+        raise refused[0]
     checked.sort(key=lambda one: _recency(one.prior.study), reverse=True)
     return min(checked, key=lambda one: math.inf if one.days_earlier is None else one.days_earlier, default=None)
 
@@ -161,7 +175,9 @@ def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
     if prior.days_earlier is not None:
         return prior.days_earlier
     if precedes is None and not prior.is_earlier:
-        raise _refusal(study, prior, "the headers do not state which is earlier; give the days (--prior-days)")
+        raise _refusal(
+            study, prior, "the headers do not state which is earlier; give the days with PriorStudy(days_earlier=...)"
+        )
     one, other = prior.study.study_time, study.study_time
     return None if one is None or other is None else one.days_before(other)
 

@@ -20,6 +20,7 @@ from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
 from report_gen.records import (
     DESCRIBING_SECTIONS,
+    FORCED,
     Attribute,
     Finding,
     FindingState,
@@ -106,8 +107,7 @@ class ReportComposer:
             ),
             findings=findings,
             notices=(
-                *self._own_notice(),
-                *notices,
+                *self._first_notices(notices),
                 *prompt.notices,
                 *unused_notices(request, prompt.values),
                 *changed,
@@ -136,15 +136,16 @@ class ReportComposer:
                 Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal)
                 for name in schema.findings
             ),
-            notices=(*self._own_notice(), *notices),
+            notices=self._first_notices(notices),
             provenance=self._provenance(request.study, decoding.options()),
             attributes=unknown_attributes(config.attributes),
         )
 
-    def _own_notice(self) -> tuple[str, ...]:
-        """Return the notice of the model, which every draft has; nothing if it has none."""
-        notice = self._checkpoint.model.config.notice
-        return (notice,) if notice else ()
+    def _first_notices(self, notices: Sequence[str]) -> tuple[str, ...]:
+        """Return the notices about a study, after that of the model, if it has one, and after why a draft is forced."""
+        own = filter(None, [self._checkpoint.model.config.notice])
+        forced = [notice for notice in notices if notice.startswith(FORCED)]
+        return (*forced, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {

@@ -103,5 +103,7 @@ def _describe_replacement(view: ViewPosition, replaced: ViewPosition, trained: T
     if view is ViewPosition.UNKNOWN and len(trained.images) == 1:
         return ""
     if view is ViewPosition.UNKNOWN:
-        return f"the view of an image is unknown; {replaced.label} is assumed; specify another view with --view"
+        return (
+            f"the view of an image is unknown; {replaced.label} is assumed; specify another view with Study.with_view"
+        )
     return f"the model was not trained on the view {view.label}; the image is drafted as {replaced.label}"

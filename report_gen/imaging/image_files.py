@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import NotAnImageError, StudyError
+from report_gen.files import describe_missing
 from report_gen.imaging.dicom import describe_dicom, open_frames
 from report_gen.imaging.dicom_file import is_dicom
 from report_gen.imaging.gdcm import GdcmProcess
@@ -138,7 +139,7 @@ def _read_head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)
     except (FileNotFoundError, ValueError) as error:
-        raise StudyError(path, "does not exist; check the path") from error
+        raise StudyError(path, describe_missing(path)) from error
     except OSError as error:
         raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions") from error
 
@@ -154,8 +155,9 @@ def _not_an_image(path: Path, head: bytes) -> StudyError:
     if suffix in _UNSUPPORTED_SUFFIXES:
         return StudyError(path, f"is an image in a format that is not supported; export it as {FORMATS}")
     if head.startswith(_ZIP):
-        reason = "is a ZIP archive, which is unpacked only if it is given by name; give its name, or unpack it"
-        return NotAnImageError(path, f"{reason} (open_archives in Python)")
+        return NotAnImageError(
+            path, "is a ZIP archive, which is not unpacked here; open it with open_archives, or unpack it"
+        )
     if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
         return StudyError(path, f"is neither an image nor a text; give a {FORMATS} file")
     return NotAnImageError(path, f"is not an image; give a {FORMATS} file")

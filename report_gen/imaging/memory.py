@@ -65,7 +65,8 @@ def image_memory(path: Path, rows: int, columns: int, need: int) -> Iterator[Non
     problem = f"not enough memory: {rows} x {columns} pixels need {format_bytes(need)}"
     limit = memory_limit()
     if need > limit:
-        reason = f"{problem}, and one image may take {format_bytes(limit)}; free memory or raise --limit-memory"
+        remedy = "free memory or raise the argument of limit_memory"
+        reason = f"{problem}, and one image may take {format_bytes(limit)}; {remedy}"
         raise StudyError(path, reason)
     with memory_errors(path, problem):
         np.empty(need, np.uint8)  # fails at once under `ulimit -v`; decoders would report a broken image

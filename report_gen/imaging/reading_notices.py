@@ -57,7 +57,7 @@ def describe_pictures(folders: Sequence[PictureFolder]) -> Iterator[str]:
         number = sum(folder.pictures for folder in apart)
         yield (
             f"{_folders(apart)}: each of the {number} images is read as a separate study, because there are more than "
-            f"{MAX_PICTURES} or their names differ like those of patients; --as-study (as_study=True) joins them"
+            f"{MAX_PICTURES} or their names differ like those of patients; as_study=True joins them"
         )
     if joined:
         number = sum(folder.pictures for folder in joined)

@@ -16,9 +16,9 @@ from report_gen.errors import ScopeError
 from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
 from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES, has_slices
 from report_gen.imaging.patient import is_human
-from report_gen.records import Image, Series, Study, ViewPosition
+from report_gen.records import FORCED, Image, Series, Study, ViewPosition
 
-FORCE_HINT = "; --force drafts it anyway"
+FORCE_HINT = "; force=True drafts it anyway"
 """End of the reason of a refusal that the user can override."""
 
 
@@ -136,7 +136,7 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
     if len(study.images) > max_images:
         reason = (
             f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "
-            "a folder of its own, or a higher limit (draft --max-views), which takes more memory"
+            "a folder of its own, or a higher limit with limits=StudyLimits(max_views=...), which takes more memory"
         )
         return _Violation("image-count", reason)
     return None
@@ -201,4 +201,6 @@ def _listed(named: HeaderBodyParts) -> str:
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"outside the scope of the model [{one.code}]: {one.reason}" for one in violations))
+    return tuple(
+        dict.fromkeys(f"{FORCED}outside the scope of the model [{one.code}]: {one.reason}" for one in violations)
+    )

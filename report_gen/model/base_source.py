@@ -18,7 +18,7 @@ from report_gen.config import AdapterConfig
 from report_gen.errors import CheckpointError
 from report_gen.model.pretrained_source import PACKAGES, PretrainedSource, find_source, package_folder
 
-_OPTION = "give it with --base (in Python: base=...): its folder, GGUF file, package, or hub name in the local cache"
+_OPTION = "give it with base=... as its folder, GGUF file, package, or hub name in the local cache"
 
 
 def find_base(adapter: AdapterConfig, path: Path, given: str | None = None) -> PretrainedSource:
@@ -60,7 +60,7 @@ def check_base(source: PretrainedSource, adapter: AdapterConfig, path: Path) -> 
     if found != adapter.sha256:
         raise CheckpointError(
             f"{source.path}: not the base of the adapter {path.parent}: the SHA-256 of its weights is {found} instead "
-            f"of {adapter.sha256}; give the weights of {adapter.base!r} with --base"
+            f"of {adapter.sha256}; give the weights of {adapter.base!r} with base=..."
         )
 
 

@@ -209,7 +209,7 @@ def _find_base(config: ModelConfig, folder: Path, given: str | os.PathLike[str] 
 
         return find_base(config.adapter, folder / CONFIG, None if given is None else os.fspath(given))
     if given is not None:
-        raise UsageError(f"{folder}: contains all weights and has no base; leave --base out")
+        raise UsageError(f"{folder}: contains all weights and has no base; leave base=... out")
     return None
 
 

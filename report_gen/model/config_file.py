@@ -11,7 +11,8 @@ from pathlib import Path
 import pydantic
 
 from report_gen.config import ModelConfig
-from report_gen.errors import CheckpointError
+from report_gen.errors import CheckpointError, url_of
+from report_gen.files import describe_missing
 from report_gen.labeling.phrases import check_vocabulary
 from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config, schema_version
@@ -63,9 +64,8 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give another checkpoint folder") from error
     if not is_folder:
         named = ", ".join(embedded_checkpoints())
-        raise CheckpointError(
-            f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}, or an embedded model: {named}"
-        )
+        reason = f"no such checkpoint folder; give the folder that contains {CONFIG}, or an embedded model: {named}"
+        raise CheckpointError(f"{url_of(path) or path}: {describe_missing(path, reason)}")
     return path
 
 

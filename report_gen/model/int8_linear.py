@@ -33,7 +33,7 @@ class Int8Linear(nn.Module):
         scales = weight.abs().amax(1).clamp(min=torch.finfo(weight.dtype).tiny) / _LARGEST
         zeros = torch.zeros(len(scales), dtype=torch.long)
         with warnings.catch_warnings():
-            # A release of PyTorch to come will have no such tensors; `_is_available` will then be false. Its other 8-bit
+            # A later release of PyTorch will have no such tensors; `_is_available` will then be false. Its other 8-bit
             # products take ready-made 8-bit inputs, or are slower than float32.
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*deprecated")
             rounded = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)

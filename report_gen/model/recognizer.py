@@ -23,6 +23,9 @@ class Recognition(NamedTuple):
     """The most probable class; `foreign` if the image fails one of the two tests."""
     probability: float
     """Probability of the class by the classifier, 0..1."""
+    foreign_score: float = 0.0
+    """How much the image is unlike those of the training: the probability of `foreign` or the distance, each divided by
+    its threshold, whichever is larger. An image is `foreign` above 1. NaN if the features are NaN."""
 
 
 class ImageRecognizer(nn.Module):
@@ -86,10 +89,11 @@ class ImageRecognizer(nn.Module):
         configuration. Otherwise its class is the most probable of the other classes.
         """
         probabilities, distances = self.classify(values)
+        scores = torch.maximum(probabilities[:, -1] / self.config.max_foreign, distances / self.config.max_distance)
         # Not the opposite comparisons: a NaN must count as foreign.
         is_foreign = ~((probabilities[:, -1] <= self.config.max_foreign) & (distances <= self.config.max_distance))
         chosen = probabilities[:, :-1].argmax(-1).masked_fill(is_foreign, len(self.config.classes) - 1)
         return [
-            Recognition(self.config.classes[index], row[index])
-            for index, row in zip(chosen.tolist(), probabilities.tolist(), strict=True)
+            Recognition(self.config.classes[index], row[index], score)
+            for index, row, score in zip(chosen.tolist(), probabilities.tolist(), scores.tolist(), strict=True)
         ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from report_gen.errors import StudyError
 from report_gen.files import name_key, unique_names
@@ -90,6 +90,36 @@ def plan_version(
         return StudyPlan(file.study, (file,), (), ())
     reason = f"was already replaced by the newer version {newer}; name that file with --revises, or move it away"
     return StudyPlan(file.study, (), (), (StudyError(revises, reason),))
+
+
+class OutdatedDocument(NamedTuple):
+    """A document of an older draft in the folder, in a format that is not written now."""
+
+    name: str
+    """File name."""
+    suffix: str
+    """Suffix of its format."""
+    is_edited: bool
+    """Whether it was changed after it was written."""
+
+
+def find_outdated(
+    journal: DraftJournal, file: DraftFile, settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[OutdatedDocument]:
+    """Yield the documents of a study that lie beside a new one and belong to an older draft of the study.
+
+    A document that was written with the same settings is of the same draft and is not outdated.
+
+    Args:
+        journal: Journal of the folder.
+        file: The new document.
+        settings: Settings of the new draft by suffix of each other format, as in `name_drafts`.
+    """
+    for suffix, values in settings.items():
+        other = DraftFile.of_study(file.study, suffix, folder=journal.folder, settings=values)
+        state = journal.state(replace(other, stem=file.stem))
+        if state in (DraftState.OUTDATED, DraftState.CHANGED):
+            yield OutdatedDocument(file.stem + suffix, suffix, state.is_edited)
 
 
 def name_drafts(

@@ -37,6 +37,8 @@ ATTENTION_NOTE = (
     "An outline surrounds the area where the attention of the model for a finding is at least half of its maximum. "
     "It shows what the model used, not the extent of the finding. The number after a finding is its probability."
 )
+_BANNER_COLOR = "#ffd54f"
+"""Color of the banner, and of notices that say why a draft is forced."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +82,11 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
         drawn = outline_findings(draft.report, draft.attention, size=size)
     text_size = max(14, round(max(size) / 60))
     width = max(size[0], _LEAST_WIDTH * text_size)
-    notices = [(notice_line(notice), "white") for notice in draft.report.notices]
-    above = _text_strip([(BANNER, "#ffd54f"), *notices], width, text_size)
+    notices = [
+        (notice_line(notice), _BANNER_COLOR if notice in draft.report.forced else "white")
+        for notice in draft.report.notices
+    ]
+    above = _text_strip([(BANNER, _BANNER_COLOR), *notices], width, text_size)
     named = [(name, "white")] if draft.given else []
     below = _text_strip([*_legend(drawn), *named, (model_line(draft.report), "#bdbdbd")], width, text_size)
     canvas = PillowImage.new("RGB", (width, above.height + size[1] + below.height))

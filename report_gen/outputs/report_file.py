@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from report_gen.errors import StudyError
+from report_gen.files import describe_missing
 
 BROKEN_DICOM = "malformed DICOM, or cut; copy or export the report again"
 """What is wrong with a report that pydicom cannot read, and what to do, for `raise_study_errors`."""
@@ -20,7 +21,7 @@ def read_report_file(path: Path) -> bytes:
     """
     try:
         if not path.exists():
-            raise StudyError(path, "there is no such file; check the path")
+            raise StudyError(path, describe_missing(path, "there is no such file; check the path"))
         if not path.is_file():  # a pipe or a device may never end
             raise StudyError(path, "not a regular file; give the file of a report")
         with path.open("rb") as file:

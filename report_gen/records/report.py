@@ -15,6 +15,9 @@ from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
+FORCED = "FORCED DRAFT: "
+"""Beginning of a notice that says why a study is outside the scope of the model that was made to draft it."""
+
 PROGRAM = "report-gen"
 """Name of this program in documents: the sending application of HL7, the manufacturer in DICOM and FHIR."""
 
@@ -115,7 +118,8 @@ class Sentence:
 
     text: str
     confidence: float | None = None
-    """Geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not write it."""
+    """Word confidence: geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not
+    write it. It says how sure the decoder was of its choice of words, and not whether a finding is true."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +177,11 @@ class Report:
         """The indication that the user stated; empty without one, and if the model was given that of the header."""
         texts = [section.text for section in self.sections if section.name is SectionName.INDICATION]
         return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
+
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """The notices that say why the study is outside the scope of the model. They are shown beside the banner."""
+        return tuple(notice for notice in self.notices if notice.startswith(FORCED))
 
     @property
     def describing_sections(self) -> tuple[Section, ...]:

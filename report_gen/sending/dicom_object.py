@@ -12,6 +12,7 @@ from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
+from report_gen.files import describe_missing
 from report_gen.imaging import is_dicom, open_dicom, raise_study_errors, read_attributes
 
 _PREFIX = slice(128, 132)
@@ -99,7 +100,7 @@ def _has_prefix(path: Path) -> bool:
 def _read_object(path: Path) -> DicomObject:
     with raise_study_errors(path):
         if not path.exists():
-            raise StudyError(path, "does not exist; check the path")
+            raise StudyError(path, describe_missing(path))
         if not path.is_file():
             raise StudyError(path, "is not a regular file; give a DICOM file")
         if not _has_prefix(path):

@@ -7,6 +7,7 @@ Nothing that is printed contains a control character of a file name, a header or
 
 from report_gen.terminal.application import Quiet, Verbose, run_app
 from report_gen.terminal.error_list import ErrorList, error_list, print_errors
+from report_gen.terminal.option_names import OPTION_NAMES, name_options
 from report_gen.terminal.printing import (
     is_quiet,
     print_error,
@@ -20,6 +21,7 @@ from report_gen.terminal.progress import Bars, bars, track
 from report_gen.terminal.stopping import stop_on_signals
 
 __all__ = [
+    "OPTION_NAMES",
     "Bars",
     "ErrorList",
     "Quiet",
@@ -27,6 +29,7 @@ __all__ = [
     "bars",
     "error_list",
     "is_quiet",
+    "name_options",
     "print_error",
     "print_errors",
     "print_json",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from report_gen.controls import escape_controls
 from report_gen.terminal.escaping import safe_console
+from report_gen.terminal.option_names import name_options
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +46,11 @@ def print_table(table: RenderableType) -> None:
 
 
 def print_error(message: str) -> None:
-    """Write one error to standard error, on one line. The middle of a message of extreme length is left out."""
+    """Write one error to standard error, on one line. The middle of a message of extreme length is left out.
+
+    Parameters of the Python interface are replaced by options, see `name_options`.
+    """
+    message = name_options(message)
     if len(message) > _LONGEST_MESSAGE:  # it quotes an id or a value that has no limit; its end is the remedy
         message = f"{message[: _LONGEST_MESSAGE // 2]} [...] {message[-_LONGEST_MESSAGE // 2 :]}"
     sys.stderr.write(f"report-gen: {escape_controls(message, keep='')}\n")

@@ -451,6 +451,7 @@ def test_pictures_of_a_folder_are_joined_on_request(draft: Command, tmp_path: Pa
     assert (answer.code, answer.out.count(BANNER)) == (0, 2)
     assert "report-gen: notice: " in answer.err
     assert "2 images is read as a separate study" in answer.err
+    assert "patients; --as-study joins them\n" in answer.err
     answer = draft(tmp_path / "in", "--as-study")
     assert (answer.code, answer.out.count(BANNER), answer.err) == (0, 1, "")
 

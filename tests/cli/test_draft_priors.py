@@ -131,13 +131,17 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["{then}", "--prior", "{then}"], UsageError.exit_code, "but there are 2; use --prior auto"),
         (["--prior-days", "3"], UsageError.exit_code, "--prior-days is about one prior study"),
         (["--prior", "{then}", "--prior", "{now}", "--prior-days", "3"], UsageError.exit_code, "--prior-days is about"),
-        (["--prior", "{then}", "--prior-days", "-1"], UsageError.exit_code, "neither a whole number of days nor"),
+        (["--prior", "{then}", "--prior-days", "-1"], UsageError.exit_code, "--prior-days '-1': write how many days"),
         (["--prior", "{other}"], StudyError.exit_code, "it shows another patient (different Patient ID); give another"),
         (["--prior", "{now}"], StudyError.exit_code, "it is the same study; give an earlier one"),
         (["--prior", "{later}"], StudyError.exit_code, "it is later, or of the same time; give an earlier one"),
         (["--prior", "{ct}"], StudyError.exit_code, "its modality differs; give one of the same kind"),
         (["--prior", "{hand}"], StudyError.exit_code, "its header names hand, and that of the study chest; give one"),
-        (["--prior", "{undated}"], StudyError.exit_code, "do not state which is earlier; give the days (--prior-days)"),
+        (
+            ["--prior", "{undated}"],
+            StudyError.exit_code,
+            "do not state which is earlier; give the days with --prior-days",
+        ),
         (["--prior", "nowhere.dcm"], StudyError.exit_code, "does not exist"),
         (["--prior", "{empty}"], StudyError.exit_code, "empty.dcm: "),
         (["--prior", "{text}"], StudyError.exit_code, "text.dcm: "),
@@ -155,6 +159,32 @@ def test_wrong_priors_are_refused(
     assert message in answer.err
     assert "SECRET" not in answer.err
     assert answer.out == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "is_accepted"), [("-4", False), ("4.5", False), ("", False), ("100000", False), ("0", True), ("4", True)]
+)
+def test_the_number_of_days(draft: Command, tmp_path: Path, value: str, is_accepted: bool) -> None:
+    now, then = (write_png(tmp_path / f"{number}.png", noise_image(number)) for number in (1, 2))
+    answer = draft(now, "--prior", then, "--prior-days", value)
+    assert (answer.code == 0) is is_accepted
+    if not is_accepted and value:
+        expected = "write how many days the prior study is earlier, as a whole number from 0 to 99999, or unknown"
+        assert answer.err == f"report-gen: --prior-days {value!r}: {expected}\n"
+
+
+def test_one_wrong_prior_of_several_refuses_the_study_and_says_how_to_go_on(
+    draft: Command, bad_priors: dict[str, Path]
+) -> None:
+    """A draft without the prior study that the user named would be compared with another one."""
+    answer = draft(bad_priors["now"], "--prior", bad_priors["then"], "--prior", bad_priors["later"])
+    assert (answer.code, answer.out) == (StudyError.exit_code, "")
+    assert answer.err == (
+        f"report-gen: {bad_priors['now']}: cannot be compared with the prior study {bad_priors['later']}: it is later, "
+        "or of the same time; give an earlier one, or leave it out to compare with the others; wrong prior "
+        "studies: 1 of 2\n"
+    )
+    assert draft(bad_priors["now"], "--prior", bad_priors["then"]).code == 0
 
 
 def test_a_draft_with_another_prior_is_drafted_again(draft: Command, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from report_gen.errors import StudyError
 from report_gen.model import embedded_checkpoints, read_config
 from report_gen.phantom.dicom import write_phantom
 from report_gen.records import BANNER
+from tests.builders import write_png
 from tests.cli.conftest import Command
 from tests.dicom_files import STUDY_UID, write_dicom
 from tests.slice_files import write_slices
@@ -47,7 +49,7 @@ def test_the_embedded_models_have_scopes_that_do_not_overlap() -> None:
 def test_a_series_is_drafted_by_the_model_of_slices(report_gen: Command, head_ct: Path) -> None:
     answer = report_gen("draft", head_ct, "--format", "json", *FAST)
     assert answer.code == 0
-    assert f"{STUDY_UID}: drafted by the embedded model ct_mr_slices" in answer.err
+    assert answer.err.endswith(f"{STUDY_UID}: drafted by the embedded model ct_mr_slices (ct-mr-slices)\n")
     draft = json.loads(answer.out)
     assert draft["provenance"]["model_name"] == "ct-mr-slices"
     assert len(draft["provenance"]["inputs"]) == 8
@@ -58,14 +60,46 @@ def test_a_series_is_drafted_by_the_model_of_slices(report_gen: Command, head_ct
 
 
 def test_each_study_of_a_folder_gets_its_model(report_gen: Command, head_ct: Path, tmp_path: Path) -> None:
-    write_phantom(tmp_path / "chest")
-    answer = report_gen("draft", head_ct, tmp_path / "chest", "-o", tmp_path / "out", *FAST)
+    """One line for each model names its studies, and every draft names its model."""
+    write_phantom(tmp_path / "chest", seed=1)
+    write_phantom(tmp_path / "chest", seed=2)
+    answer = report_gen("draft", tmp_path / "chest", head_ct, "-o", tmp_path / "out", *FAST)
     assert answer.code == 0
-    assert answer.err.count("drafted by the embedded model") == 2
+    lines = [line for line in answer.err.splitlines() if "drafted by" in line]
+    assert len(lines) == 2
+    assert re.fullmatch(
+        r"report-gen: notice: .* and 1 more: drafted by the embedded model chest_xray \(chest-xray-located-findings\)",
+        lines[0],
+    )
+    assert lines[1] == f"report-gen: notice: {STUDY_UID}: drafted by the embedded model ct_mr_slices (ct-mr-slices)"
     drafts = {path.stem: path.read_text() for path in (tmp_path / "out").glob("*.txt")}
     assert all(text.startswith(BANNER) for text in drafts.values())
-    assert len(drafts) == 2
+    assert len(drafts) == 3
+    by_model = {name: text.splitlines()[-1].split(",")[0] for name, text in drafts.items()}
+    assert by_model.pop(STUDY_UID) == "Drafted by ct-mr-slices"
+    assert set(by_model.values()) == {"Drafted by chest-xray-located-findings"}
     assert all((DEMONSTRATION in text) == (name == STUDY_UID) for name, text in drafts.items())
+
+
+def test_a_forced_draft_of_a_photograph_says_in_the_first_notice_that_it_is_none(
+    report_gen: Command, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    photograph = write_png(tmp_path / "photograph.png", noise)
+    refused = report_gen("draft", photograph)
+    assert (refused.code, refused.out) == (StudyError.exit_code, "")
+    answer = report_gen("draft", photograph, "--force", *FAST)
+    assert answer.code == 0
+    forced = re.compile(
+        r"FORCED DRAFT: outside the scope of the model \[image\]: the image was judged not to be a chest radiograph "
+        r"\(score ([0-9.]+), limit 1\)"
+    )
+    lines = answer.out.splitlines()
+    assert lines[:2] == [BANNER, ""]
+    found = forced.fullmatch(lines[2].removeprefix("NOTICE: "))
+    assert found is not None
+    assert float(found[1]) > 1
+    assert f"report-gen: notice: {photograph}: {found[0]}\n" in answer.err
 
 
 def test_a_study_that_fits_no_model_is_refused_with_one_sentence(report_gen: Command, tmp_path: Path) -> None:

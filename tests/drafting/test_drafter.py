@@ -346,13 +346,6 @@ def test_a_draft_does_not_depend_on_order_or_company(method: Any, tmp_path: Path
     assert backwards == texts[::-1]
 
 
-def test_the_random_numbers_of_a_study_depend_on_all_its_images(tmp_path: Path) -> None:
-    both, reverse = (two_views(tmp_path, view, ViewPosition.PA) for view in (ViewPosition.PA, ViewPosition.LATERAL))
-    alone = with_images(study(tmp_path, 1))
-    seeds = [drafting._study_generator(one, BRIEF).initial_seed() for one in (both, reverse, alone)]
-    assert seeds[0] == seeds[1] != seeds[2]
-
-
 def test_the_features_of_a_study_are_the_mean_of_its_views(tmp_path: Path) -> None:
     studies = [study(tmp_path, 1), study(tmp_path, 2), two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)]
     one, other, both = drafter().features(studies)

@@ -100,7 +100,7 @@ def test_the_refusal_of_a_picture_says_what_each_model_was_made_for(
     assert isinstance(drafted.result, ScopeError)
     assert str(drafted.result).endswith(
         "the image does not look like the images that the model was trained on; the embedded models are chest (DX), "
-        "slices (CT, MR); --force drafts it anyway"
+        "slices (CT, MR); force=True drafts it anyway"
     )
 
 
@@ -110,4 +110,6 @@ def test_a_forced_draft_of_a_picture_is_that_of_the_first_model(
     (drafted,) = Models(monkeypatch, chest=False, slices=False).draft([picture], force=True)
     assert drafted.model == "chest"
     assert isinstance(drafted.result, Report)
-    assert any(notice.startswith("outside the scope of the model [image]") for notice in drafted.result.notices)
+    assert any(
+        notice.startswith("FORCED DRAFT: outside the scope of the model [image]") for notice in drafted.result.notices
+    )

@@ -42,7 +42,7 @@ def apply(
     scope: ScopeConfig = FRONTAL,
 ) -> Any:
     given = images(*views)
-    seen = [Recognition(image_class, 0.9) for image_class in classes]
+    seen = [Recognition(image_class, 0.9, 1.7) for image_class in classes]
     keys = {given[index].key for index in confirmed}
     return apply_recognition(given, seen, confirmed=keys, scope=scope, force=force)
 
@@ -51,11 +51,22 @@ UNKNOWN, PA, LATERAL = ViewPosition.UNKNOWN, ViewPosition.PA, ViewPosition.LATER
 
 
 def test_a_foreign_image_is_refused_or_forced() -> None:
-    with pytest.raises(ScopeError, match=r"s/0\.png: outside .* \[image\]: the image does not look like .*; --force"):
+    with pytest.raises(
+        ScopeError, match=r"s/0\.png: outside .* \[image\]: the image does not look like .*; force=True"
+    ):
         apply([UNKNOWN], ["foreign"])
     forced = apply([UNKNOWN], ["foreign"], force=True)
     assert forced.kept == [0]
-    assert forced.notices[0].startswith("outside the scope of the model [image]: the image does not look like")
+    assert forced.notices == (
+        "FORCED DRAFT: outside the scope of the model [image]: the image was judged not to be an image that the model "
+        "was made for (score 1.70, limit 1)",
+    )
+
+
+def test_a_forced_draft_says_what_the_image_was_judged_not_to_be() -> None:
+    scope = ScopeConfig(modalities=("CR", "DX"), body_parts=("chest",))
+    (notice,) = apply([UNKNOWN], ["foreign"], force=True, scope=scope).notices
+    assert "the image was judged not to be a chest radiograph (score 1.70, limit 1)" in notice
 
 
 def test_a_foreign_image_is_left_out_of_a_study() -> None:
@@ -137,7 +148,7 @@ def test_a_refused_study_does_not_stop_the_others(tmp_path: Path) -> None:
 def test_a_forced_study_is_drafted_with_a_notice(tmp_path: Path) -> None:
     (report,) = drafter_seeing("foreign").draft_all([study(tmp_path)], decoding=BRIEF, force=True)
     assert isinstance(report, Report)
-    assert report.notices[0].startswith("outside the scope of the model [image]")
+    assert report.notices[0].startswith("FORCED DRAFT: outside the scope of the model [image]")
     (same,) = drafter_seeing("upright").draft_all([study(tmp_path)], decoding=BRIEF)
     assert isinstance(same, Report)
     assert same.sections == report.sections

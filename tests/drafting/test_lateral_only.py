@@ -49,11 +49,12 @@ def test_a_model_for_frontal_views_refuses_them(tmp_path: Path, make: Any) -> No
     (refused,) = drafter.draft_all([study], decoding=BRIEF)
     assert isinstance(refused, ScopeError)
     assert refused.code == "view"
-    assert refused.reason.startswith("the view is lateral, and the model was made for PA, AP, FRONTAL; --force")
+    assert refused.reason.startswith("the view is lateral, and the model was made for PA, AP, FRONTAL; force=True")
     (forced,) = drafter.draft_all([study], decoding=BRIEF, force=True)
     assert isinstance(forced, Report)
     assert forced.notices[:2] == (
-        "outside the scope of the model [view]: the view is lateral, and the model was made for PA, AP, FRONTAL",
+        "FORCED DRAFT: outside the scope of the model [view]: the view is lateral, and the model was made for PA, AP, "
+        "FRONTAL",
         "no image has a view that the model was trained on (PA, AP, FRONTAL)",
     )
 

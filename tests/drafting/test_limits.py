@@ -76,7 +76,7 @@ def test_a_study_that_loads_slowly_is_refused_alone(
     drafter, studies = Drafter(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(3)]
     expected, slow = outcomes(drafter, studies, None), studies[1].images[0].path
     slow_images(monkeypatch, clock, lambda image: 31.0 if image.path == slow else 1.0)
-    expected[1] = f"{slow}: took longer than 30 seconds; allow more with --timeout, or give fewer images"
+    expected[1] = f"{slow}: took longer than 30 seconds; allow more with limits=StudyLimits(seconds=...)"
     assert outcomes(drafter, studies, 30) == expected
     assert outcomes(drafter, studies, 31)[1] != expected[1]
 

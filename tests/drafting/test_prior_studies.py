@@ -40,7 +40,7 @@ def test_an_earlier_study_of_the_same_patient(tmp_path: Path) -> None:
         ({"StudyDate": "20240113", "StudyTime": "1100"}, "it is later"),
         ({"StudyDate": "20240113", "StudyTime": "1000"}, "it is later, or of the same time"),
         ({"StudyInstanceUID": "1.13"}, "it is the same study"),
-        ({"StudyDate": ""}, r"the headers do not state which is earlier; give the days \(--prior-days\)"),
+        ({"StudyDate": ""}, r"the headers do not state which is earlier; give the days with PriorStudy\(days_earlier"),
         ({"StudyDate": "20240113"}, "the headers do not state which is earlier"),
         ({"Modality": "CT"}, "its modality differs; give one of the same kind"),
         ({"BodyPartExamined": "HAND"}, "its header names hand, and that of the study chest"),

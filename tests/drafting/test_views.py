@@ -126,7 +126,9 @@ def test_images_are_chosen_by_view(
 def test_an_assumed_view_is_a_notice(declared: tuple[str, ...]) -> None:
     chosen = choose_images(images_in(UNKNOWN, UNKNOWN), declared, trained(0.0, PA=9, AP=4))
     assert chosen.views == (PA, PA)
-    assert chosen.notices == ("the view of an image is unknown; PA is assumed; specify another view with --view",)
+    assert chosen.notices == (
+        "the view of an image is unknown; PA is assumed; specify another view with Study.with_view",
+    )
 
 
 def test_the_views_of_a_model_of_version_0_1_are_read_from_its_view_embedding() -> None:

@@ -173,7 +173,7 @@ def test_an_archive_is_not_read_in_place(tmp_path: Path) -> None:
     path = zipped(tmp_path / "s" / "a.zip", {"a": one_file()})
     (error,) = read_studies(path).refused
     assert isinstance(error, NotAnImageError)
-    assert "is a ZIP archive, which is unpacked only if it is given by name" in error.reason
+    assert "is a ZIP archive, which is not unpacked here; open it with open_archives" in error.reason
     write_dicom(tmp_path / "s" / "b.dcm")
     found = read_studies(tmp_path / "s")
     assert (len(found.studies), found.refused) == (1, ())

@@ -92,13 +92,15 @@ def test_a_study_outside_the_scope_is_refused_and_can_be_forced(
     attributes: dict[str, Any], rule: str, tmp_path: Path
 ) -> None:
     found = chest_file(tmp_path / "a.dcm", **attributes)
-    with pytest.raises(ScopeError, match=rf"a\.dcm: outside the scope of the model \[{rule}\]: .*; --force") as error:
+    with pytest.raises(
+        ScopeError, match=rf"a\.dcm: outside the scope of the model \[{rule}\]: .*; force=True"
+    ) as error:
         apply_scope(found, CHEST)
     assert (error.value.code, error.value.exit_code) == (rule, 3)
     assert not re.search("canis|cat|smith", str(error.value), re.IGNORECASE)  # free text may identify the patient
     forced = apply_scope(found, CHEST, force=True)
     assert forced.study == found
-    assert forced.notices[0].startswith(f"outside the scope of the model [{rule}]: ")
+    assert forced.notices[0].startswith(f"FORCED DRAFT: outside the scope of the model [{rule}]: ")
 
 
 @pytest.mark.filterwarnings("ignore:(Invalid value for VR|The value length)")  # files with values of other spellings
@@ -213,7 +215,7 @@ def test_a_refusal_names_force_only_where_force_drafts_the_study() -> None:
         with pytest.raises(ScopeError) as error:
             apply_scope(found, CHEST)
         assert error.value.code in ("modality", "body-part")
-        assert ("--force" in str(error.value)) is (code_of_force is None)
+        assert ("force=True" in str(error.value)) is (code_of_force is None)
         if code_of_force:
             with pytest.raises(ScopeError) as error:
                 apply_scope(found, CHEST, force=True)

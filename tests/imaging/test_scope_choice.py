@@ -71,7 +71,7 @@ def test_the_refusal_says_what_each_model_was_made_for(
     with pytest.raises(ScopeError) as refused:
         choose_models(dicom(tmp_path, **header), SCOPES)
     assert refused.value.code == code
-    assert refused.value.reason == f"{found}; {MODELS}; --force drafts it anyway"
+    assert refused.value.reason == f"{found}; {MODELS}; force=True drafts it anyway"
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,5 @@ def test_a_forced_draft_takes_the_closest_model(tmp_path: Path, header: dict[str
 
 
 def test_a_single_model_refuses_as_before(tmp_path: Path) -> None:
-    with pytest.raises(ScopeError, match="the modality is US, and the model was made for DX; --force"):
+    with pytest.raises(ScopeError, match="the modality is US, and the model was made for DX; force=True"):
         choose_models(dicom(tmp_path, Modality="US"), {"chest": CHEST})

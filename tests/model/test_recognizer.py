@@ -51,6 +51,17 @@ def test_both_tests_decide(values: tuple[float, ...], image_class: str) -> None:
     assert seen.image_class == image_class
 
 
+def test_the_score_compares_both_tests_with_their_thresholds() -> None:
+    """The thresholds are 0.4 for the probability of foreign and 0.5 for the distance."""
+    (by_class,) = recognizer().recognize(patches(1.0, 0.0, 0.99, 0.0))
+    (by_distance,) = recognizer().recognize(patches(1.0, 0.0, 0.0, 1.1))
+    (accepted,) = recognizer().recognize(patches(1.0, 0.0, 0.0, 0.9))
+    probability = recognizer().classify(torch.tensor([[1.0, 0.0, 0.99, 0.0]]))[0][0, 2].item()
+    assert by_distance.foreign_score == pytest.approx(1.1)
+    assert accepted.foreign_score == pytest.approx(0.9)
+    assert by_class.foreign_score == pytest.approx(probability / 0.4)
+
+
 def test_probabilities_and_distances_by_hand() -> None:
     probabilities, distances = recognizer().classify(torch.tensor([[3.0, 0.0, 0.0, 2.0]]))
     assert distances.item() == pytest.approx(1.0)  # 2 of feature 3 remain, over the root of 4 features

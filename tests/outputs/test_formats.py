@@ -26,7 +26,7 @@ from report_gen.outputs import (
     get_format,
 )
 from report_gen.outputs.page_content import page_content
-from report_gen.records import Image, Report, Series, Study
+from report_gen.records import BANNER, Image, Report, Series, Study
 from tests.dicom_files import write_dicom
 
 
@@ -111,6 +111,60 @@ def test_html_and_pdf_compose_the_page_once(report: Report, tmp_path: Path, monk
     assert get_format("html").render(draft).startswith(b"<!DOCTYPE html>")
     assert get_format("pdf").render(draft).startswith(b"%PDF-")
     assert composed == [draft]
+
+
+FORCED_NOTICE = (
+    "FORCED DRAFT: outside the scope of the model [image]: the image was judged not to be a chest radiograph"
+)
+
+
+@pytest.mark.usefixtures("pango")
+def test_a_forced_draft_says_so_beside_the_banner_in_every_format(report: Report, tmp_path: Path) -> None:
+    """Only programs that show nothing but the status could hide it."""
+    pdf = pytest.importorskip("pypdf")
+    report = replace(report, notices=(FORCED_NOTICE, *report.notices))
+    draft = DraftDocument(report=report, study=read_study(write_dicom(tmp_path / "a.dcm")))
+    content = {name: get_format(name).render(draft) for name in format_names()}
+    assert content["txt"].decode().startswith(f"{BANNER}\n\nNOTICE: {FORCED_NOTICE}\n")
+    assert json.loads(content["json"])["notices"][0] == FORCED_NOTICE
+    banner = (
+        f'<header class="banner"><p><strong>{BANNER}</strong></p><p class="forced"><strong>{FORCED_NOTICE}</strong></p>'
+    )
+    assert banner in content["html"].decode()
+    assert content["html"].decode().count(FORCED_NOTICE) == 1
+    encapsulated = dcmread(BytesIO(content["dicom-pdf"])).EncapsulatedDocument
+    for document in (content["pdf"], encapsulated):
+        for page in pdf.PdfReader(BytesIO(document)).pages:
+            assert FORCED_NOTICE in " ".join(page.extract_text().split())
+    for name in ("dicom-sr", "dicom-sr-findings"):
+        first, second = dcmread(BytesIO(content[name])).ContentSequence[:2]
+        assert (first.TextValue, second.TextValue) == (BANNER, FORCED_NOTICE)
+    diagnostic = json.loads(content["fhir"])["entry"][0]["resource"]
+    assert diagnostic["conclusion"].startswith(f"{BANNER}\n\n{FORCED_NOTICE}\n\n")
+    assert f"<p><b>{BANNER}</b></p><p><b>{FORCED_NOTICE}</b></p>" in diagnostic["text"]["div"]
+    observations = [line for line in content["hl7"].decode().split("\r") if line.startswith("OBX")]
+    assert [BANNER in observations[0], FORCED_NOTICE in observations[1]] == [True, True]
+    pixels = dcmread(BytesIO(content["dicom-sc"])).pixel_array
+    gentle = replace(draft, report=replace(report, notices=(FORCED_NOTICE.removeprefix("FORCED DRAFT: "),)))
+    drawn = dcmread(BytesIO(get_format("dicom-sc").render(gentle))).pixel_array
+    yellow = [((image[..., 0] > 200) & (image[..., 2] < 120)).sum() for image in (pixels, drawn)]
+    assert yellow[0] > 1.5 * yellow[1]  # the notice has the color of the banner
+
+
+@pytest.mark.parametrize("name", format_names())
+def test_every_format_names_the_model(name: str, report: Report, tmp_path: Path) -> None:
+    report = replace(report, provenance=replace(report.provenance, model_name="the-model-of-this-draft"))
+    draft = DraftDocument(report=report, study=read_study(write_dicom(tmp_path / "a.dcm")))
+    if name in ("pdf", "dicom-pdf"):
+        pdf = pytest.importorskip("pypdf")
+        page = get_format(name).render(draft)
+        page = page if name == "pdf" else dcmread(BytesIO(page)).EncapsulatedDocument
+        text = "".join(one.extract_text() for one in pdf.PdfReader(BytesIO(page)).pages)
+    elif name == "dicom-sc":
+        text = str(dcmread(BytesIO(get_format(name).render(draft))).ContributingEquipmentSequence[0])
+    else:
+        text = get_format(name).render(draft).decode(errors="replace")
+    assert "the-model-of-this-draft" in text
 
 
 def test_the_registry_loads_no_library_for_dicom_objects() -> None:

@@ -151,3 +151,9 @@ def test_probabilities_have_four_decimals(report: Report) -> None:
     finding = Finding(name="Edema", state=FindingState.PRESENT, probability=0.123456789)
     document = json.loads(format_json(replace(report, findings=(finding,))))
     assert document["findings"][0]["probability"] == 0.1235
+
+
+def test_the_schema_says_that_word_confidence_is_no_truth() -> None:
+    confidence = json_schema()["$defs"]["section"]["properties"]["sentences"]["items"]["properties"]["confidence"]
+    assert "how sure the decoder was of its choice of words" in confidence["description"]
+    assert "does not measure whether a finding is true" in confidence["description"]

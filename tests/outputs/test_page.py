@@ -165,6 +165,13 @@ def test_the_page_is_accessible(report: Report, picture: Study) -> None:
     assert {one["aria-labelledby"] for _, one in page.elements if "aria-labelledby" in one} <= ids
 
 
+def test_word_confidence_cannot_be_taken_for_truth(report: Report, picture: Study) -> None:
+    text = " ".join(Page(format_html(DraftDocument(report=report, study=picture))).text.split())
+    assert "Word confidence: how sure the decoder was of its choice of words" in text
+    assert "It does not measure whether a finding is true" in text
+    assert "check first" not in text.lower()  # readers took it for a sentence that is false, and the others for true
+
+
 def test_images_keep_their_aspect_ratio(report: Report, picture: Study) -> None:
     draft = DraftDocument(report=report, study=picture, attention=attention(picture))
     page = Page(format_html(draft))

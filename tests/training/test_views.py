@@ -115,5 +115,5 @@ def test_without_view_dropout_a_picture_is_drafted_as_of_the_most_frequent_view(
         assert tuple(section.text for section in report.sections) in CORNERS
         assert view_notices(with_view) == []
         assert view_notices(report) == [
-            "the view of an image is unknown; PA is assumed; specify another view with --view"
+            "the view of an image is unknown; PA is assumed; specify another view with Study.with_view"
         ]

@@ -44,6 +44,11 @@ def draft_item() -> TextContentItem:
     return text_item(codes.DCM.PreliminaryReport, BANNER)
 
 
+def forced_items(draft: DraftDocument) -> list[TextContentItem]:
+    """Return why a draft is forced, for the place after the banner. The notices repeat it."""
+    return [text_item(codes.DCM.PreliminaryReport, strip_controls(notice)) for notice in draft.report.forced]
+
+
 def notice_items(draft: DraftDocument) -> list[TextContentItem]:
     """Return the notices."""
     texts = map(strip_controls, draft.report.notices)

@@ -41,6 +41,7 @@ from report_gen.outputs.dicom.attributes import (
 from report_gen.outputs.dicom.content import (
     LANGUAGE,
     draft_item,
+    forced_items,
     notice_items,
     observation_context,
     text_item,
@@ -108,7 +109,8 @@ def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport
     contained = [item.RelationshipType == RelationshipTypeValues.CONTAINS.value for item in items]
     for comment in reversed([*notice_items(draft), text_item(codes.DCM.Comment, about_images)]):
         items.insert(contained.index(True), comment)
-    items.insert(0, draft_item())
+    for item in reversed([draft_item(), *forced_items(draft)]):
+        items.insert(0, item)
     return report
 
 

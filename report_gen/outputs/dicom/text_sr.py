@@ -31,6 +31,7 @@ from report_gen.outputs.dicom.attributes import (
 from report_gen.outputs.dicom.content import (
     LANGUAGE,
     draft_item,
+    forced_items,
     notice_items,
     observation_context,
     procedure_item,
@@ -49,10 +50,11 @@ _ORDER = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT)
 def format_dicom_sr(draft: DraftDocument) -> bytes:
     """Write a draft as a DICOM structured report that viewers show as text.
 
-    The tree begins with the banner. A container has the notices. Findings and impression are containers with
-    one text for each sentence. A last container has one text for each finding of the model whose state is known, with
-    its calibrated probability; Basic Text SR has no numbers, so the probability is in the text only. The confidence of
-    a sentence is not written, because it is the probability of the words, not of the statement.
+    The tree begins with the banner and the reasons of a forced draft. A container has the notices. Findings and
+    impression are containers with one text for each sentence. A last container has one text for each finding of the
+    model whose state is known, with its calibrated probability; Basic Text SR has no numbers, so the probability is in
+    the text only. The confidence of a sentence is not written, because it is the probability of the words, not of the
+    statement.
 
     The flags are PARTIAL, UNVERIFIED and PRELIMINARY. A study of pictures without headers has no evidence, because no
     object exists that could be referred to.
@@ -83,7 +85,7 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
 
 def _root(draft: DraftDocument) -> ContainerContentItem:
     root = ContainerContentItem(to_concept(REPORT), template_id="2000")
-    root.ContentSequence = ContentSequence([draft_item()])
+    root.ContentSequence = ContentSequence([draft_item(), *forced_items(draft)])
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(LANGUAGE))
     root.ContentSequence.extend(observation_context(draft))
     root.ContentSequence.append(procedure_item(draft))

@@ -49,7 +49,9 @@ def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
 def _narrative(report: Report) -> Json:
     """Return the whole draft as escaped XHTML (hl7.org/fhir/narrative.html), the banner first."""
     paragraphs = [f"<b>{html.escape(BANNER)}</b>"]
-    paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in report.notices]
+    paragraphs += [f"<b>{html.escape(strip_controls(notice))}</b>" for notice in report.forced]
+    others = [notice for notice in report.notices if notice not in report.forced]
+    paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in others]
     paragraphs += [
         f"<b>{section.name.value}</b><br/>{html.escape(strip_controls(section.text))}" for section in report.sections
     ]
@@ -74,10 +76,10 @@ def _accession(context: FhirContext) -> list[Json]:
 
 
 def _conclusion(report: Report) -> str:
-    """Return the banner and the impression, or the findings of a draft without impression: viewers show this text."""
+    """Return the banner, why a draft is forced, and the impression, or else the findings: viewers show this text."""
     texts = {section.name: strip_controls(section.text) for section in report.sections}
     text = texts.get(SectionName.IMPRESSION) or texts.get(SectionName.FINDINGS) or ""
-    return f"{BANNER}\n\n{text}".strip()
+    return "\n\n".join((BANNER, *map(strip_controls, report.forced), text)).strip()
 
 
 def _presented_forms(context: FhirContext) -> list[Json]:

@@ -144,5 +144,5 @@ def test_the_recipe_in_the_checkpoint_says_what_is_stored(runs: dict[str, Path])
 
 
 def test_an_adapter_does_not_load_without_its_base(runs: dict[str, Path]) -> None:
-    with pytest.raises(CheckpointError, match="give it with --base"):
+    with pytest.raises(CheckpointError, match="give it with base="):
         load_checkpoint(runs["adapter"])
