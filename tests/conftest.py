@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from report_gen.model import tuning
 from tests.orthanc import Orthanc, running_orthanc
 
 # The models are small: threads that wait for more work, beside several test processes, only slow each other down. These
@@ -37,6 +38,12 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     """Return an empty archive for the tests of a module. They are skipped if Orthanc is not installed."""
     with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_remembered_tuning(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draft in float32, whatever `bench --tune` found on this machine."""
+    monkeypatch.setattr(tuning, "user_cache_path", lambda *_, **__: tmp_path_factory.getbasetemp() / "no-cache")
 
 
 @pytest.fixture(autouse=True)

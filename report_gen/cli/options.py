@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -41,7 +42,10 @@ Device = Annotated[
 DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
 Dtype = Annotated[
     DtypeName,
-    typer.Option(help="Arithmetic of the model; auto is float32 on a CPU. int8 rounds the weights of the decoder."),
+    typer.Option(
+        help="Arithmetic of the model; int8 rounds the weights of the decoder. auto: what `bench --tune` found on this "
+        "CPU, or float32."
+    ),
 ]
 Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
 Candidates = Annotated[
@@ -104,15 +108,27 @@ def load_drafter(
         checkpoint: Checkpoint folder; None for the embedded checkpoint.
         base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `auto`, `float32`, `bfloat16` or `int8`.
+        dtype: `auto`, `float32`, `bfloat16` or `int8`. `auto` is what `report-gen bench --tune` found for the
+            checkpoint on this machine, if it was run, and else as in `resolve_dtype`.
 
     Raises:
         UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.
         CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
-    from report_gen.drafting import Drafter
+    import torch
 
+    from report_gen.drafting import Drafter
+    from report_gen.model import resolve_device
+    from report_gen.model.config_file import manifest_digest
+    from report_gen.model.tuning import find_tuning
+
+    if dtype == "auto" and resolve_device(device).type == "cpu":
+        tuning = find_tuning(manifest_digest(checkpoint))
+        if tuning is not None:
+            dtype = tuning.dtype
+            if "OMP_NUM_THREADS" not in os.environ:  # the user has not chosen
+                torch.set_num_threads(tuning.threads)
     return Drafter.load(checkpoint, base=base, device=device, dtype=dtype)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 import torch
+
+from report_gen.model.tuning import processor_field, processor_name
 
 _PACKAGES = ("report-gen", "torch", "transformers", "timm")
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
@@ -17,7 +18,7 @@ _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
 def describe_machine() -> dict[str, object]:
     """Return processor, cores, memory, load, GPU and versions."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "features": [name for name in _FEATURES if name in _flags()],
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -29,18 +30,5 @@ def describe_machine() -> dict[str, object]:
     }
 
 
-def _processor() -> str:
-    return _cpu_info("model name") or platform.processor() or platform.machine()
-
-
 def _flags() -> list[str]:
-    return _cpu_info("flags").split()
-
-
-def _cpu_info(key: str) -> str:
-    """Return a field of the first processor in Linux's list of processors; empty on other systems."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
+    return processor_field("flags").split()

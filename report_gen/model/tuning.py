@@ -1,0 +1,92 @@
+"""Remember which numbers and how many threads were measured to be fastest for a checkpoint on this machine.
+
+`report-gen bench --tune` measures and remembers; drafts on the command line use it where the user chooses nothing else.
+The file is in the cache folder of the user and holds neither paths nor data of patients. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_cache_path
+from pydantic import TypeAdapter, ValidationError
+
+from report_gen.files import write_atomically
+
+_FILE = "tuning.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """The fastest settings whose drafts are as good as those in float32."""
+
+    dtype: Literal["float32", "bfloat16", "int8"]
+    """As in `resolve_dtype`."""
+    threads: int
+    """Threads of torch."""
+
+
+_TUNINGS = TypeAdapter(dict[str, dict[str, Tuning]])
+"""Digest of the manifest of a checkpoint -> machine -> settings."""
+
+
+def find_tuning(checkpoint_digest: str) -> Tuning | None:
+    """Return what was remembered for a checkpoint on this machine; None if nothing was.
+
+    Args:
+        checkpoint_digest: `manifest_digest` of the checkpoint.
+    """
+    return _read().get(checkpoint_digest, {}).get(describe_processor())
+
+
+def remember_tuning(checkpoint_digest: str, tuning: Tuning) -> Path:
+    """Remember settings for a checkpoint on this machine, and return the file that holds them.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    known = _read()
+    known.setdefault(checkpoint_digest, {})[describe_processor()] = tuning
+    path = tuning_file()
+    content = {digest: {name: asdict(one) for name, one in machines.items()} for digest, machines in known.items()}
+    write_atomically(path, json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def tuning_file() -> Path:
+    """Return the path of the file, which may not exist."""
+    return user_cache_path("report-gen", appauthor=False) / _FILE
+
+
+def describe_processor() -> str:
+    """Return what the measurement depends on: the processor, its cores for this process, and the release of torch."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{processor_name()}, {cores} cores, torch {version('torch')}"
+
+
+def processor_name() -> str:
+    """Return the name of the processor as the system gives it."""
+    return processor_field("model name") or platform.processor() or platform.machine()
+
+
+def processor_field(key: str) -> str:
+    """Return a field of the first processor in Linux's list of processors; empty on other systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")
+
+
+def _read() -> dict[str, dict[str, Tuning]]:
+    """Return all settings; none if the file is missing or damaged, because they can be measured again."""
+    try:
+        return _TUNINGS.validate_json(tuning_file().read_bytes())
+    except (OSError, ValidationError):
+        return {}

@@ -1,0 +1,45 @@
+"""The choice of numbers and threads: by speed, among those whose drafts are as good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from report_gen_training.bench.tuning import DTYPES, Tried, fastest, try_settings
+
+from report_gen.imaging import read_study
+from report_gen.model.tuning import Tuning
+from tests.builders import corner_image, write_checkpoint, write_png
+
+
+def tried(dtype: str, seconds: float, *, equal: float = 1.0, high: float = 0.0) -> Tried:
+    tuning = Tuning(dtype=dtype, threads=1)  # type: ignore[arg-type]
+    return Tried(tuning=tuning, seconds=seconds, equal=equal, difference=(0.0, 0.0, high))
+
+
+@pytest.mark.parametrize(
+    ("others", "chosen"),
+    [
+        ([tried("int8", 0.5)], "int8"),
+        ([tried("int8", 1.5)], "float32"),
+        ([tried("int8", 0.5, equal=0.7, high=0.05)], "int8"),
+        ([tried("int8", 0.5, equal=0.7, high=0.06)], "float32"),
+        ([tried("int8", 0.5, equal=0.7, high=0.06), tried("bfloat16", 0.9, equal=0.9, high=0.01)], "bfloat16"),
+    ],
+)
+def test_the_fastest_that_drafts_as_well_is_chosen(others: list[Tried], chosen: str) -> None:
+    assert fastest([tried("float32", 1.0), *others]).tuning.dtype == chosen
+
+
+def test_all_numbers_are_tried_with_one_and_all_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    studies = [read_study(write_png(tmp_path / f"{n}.png", corner_image(n))) for n in range(3)]
+    found = list(try_settings(str(checkpoint), studies, timed=1))
+    assert [(one.tuning.dtype, one.tuning.threads) for one in found] == [(name, n) for name in DTYPES for n in (1, 2)]
+    assert used == [1, 2, 2] * 3
+    assert all(one.seconds > 0 for one in found)
+    assert all(one.equal == 1 and one.difference == (0, 0, 0) for one in found[:2])
