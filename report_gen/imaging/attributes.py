@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
@@ -16,6 +17,8 @@ LONGEST_TEXT = 10_240
 
 def optional_value(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an optional attribute, or None if it is absent or malformed."""
+    if tag_for_keyword(keyword) not in dataset:  # `Dataset.get` finds that out by an exception, ten times slower
+        return None
     try:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
