@@ -176,9 +176,7 @@ def read_with_groups(
     return dataset, groups
 
 
-def _read_on(
-    file: BoundedFile, dataset: FileDataset, is_end: Callable[..., bool], tags: list[BaseTag | int]
-) -> None:
+def _read_on(file: BoundedFile, dataset: FileDataset, is_end: Callable[..., bool], tags: list[BaseTag | int]) -> None:
     """Read further attributes into a data set, from where reading ended."""
     implicit, little = map(bool, dataset.original_encoding)
     rest = filereader.read_dataset(

@@ -37,18 +37,27 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
     return load_image(image).pixels
 
 
-def load_image(image: Image) -> LoadedImage:
-    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
-    with open_image_file(image.path) as file:
+def load_image(image: Image, gdcm: GdcmProcess | None = None) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them.
+
+    Args:
+        image: See `load_pixels`.
+        gdcm: Decodes frames that no other decoder decodes; images may share it. Default: one for this image alone.
+
+    Raises:
+        StudyError: See `load_pixels`.
+    """
+    with open_image_file(image.path, gdcm) as file:
         return _shown(file, image)
 
 
-def load_windows(image: Image, windows: Sequence[Window]) -> NDArray[np.float32]:
+def load_windows(image: Image, windows: Sequence[Window], gdcm: GdcmProcess | None = None) -> NDArray[np.float32]:
     """Load the intensities of a slice in several windows.
 
     Args:
         image: A slice of a study that `read_study` or `read_studies` returned.
         windows: C windows, in the units of `load_values`.
+        gdcm: See `load_image`.
 
     Returns:
         Intensities [C,H,W] in 0..1, 0 = black, C-contiguous, each as `load_pixels` returns it for its window.
@@ -56,7 +65,7 @@ def load_windows(image: Image, windows: Sequence[Window]) -> NDArray[np.float32]
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    with open_image_file(image.path) as file:
+    with open_image_file(image.path, gdcm) as file:
         return _in_windows(file, image, windows)
 
 
