@@ -1,4 +1,4 @@
-"""What reading a DICOM file costs, from the file to the input of the encoder, beside the decoder of its pixels alone."""
+"""What reading a DICOM file costs, from the file to the input of the encoder, beside decoding its pixels alone."""
 
 from __future__ import annotations
 
@@ -72,6 +72,11 @@ def reading_cases(folder: Path, *, sizes: Sequence[Size] = SIZES, clock: Clock) 
             if clock == "wall":
                 with _two_processes() as each:
                     yield _case(files, size, each, "two processes")
+
+
+def case_count(clock: Clock) -> int:
+    """Return the number of cases of `reading_cases`."""
+    return len(SIZES) * (2 * len(_SYNTAXES) if clock == "wall" else len(_SYNTAXES) - 1)
 
 
 def _write(folder: Path, size: Size) -> Iterator[_Files]:
