@@ -48,7 +48,8 @@ def draw_pairs(reports: Sequence[str], count: int) -> TextPairs:
 
     def text() -> str:
         length = len(by_report[generator.integers(len(by_report))])
-        return " ".join(sentences[index] for index in generator.integers(len(sentences), size=length))
+        drawn = " ".join(sentences[index] for index in generator.integers(len(sentences), size=length))
+        return " ".join(drawn.split())  # coco-caption counts words between two spaces
 
     return TextPairs([text() for _ in range(count)], [text() for _ in range(count)])
 
@@ -100,8 +101,8 @@ def scoring_cases(pairs: TextPairs, *, against: bool) -> Iterator[Case]:
     for name, other in others.items():
         yield Case(
             name=f"{names[name]}, {len(pairs.drafts)} pairs",
-            units=len(pairs.drafts),
-            unit="pair",
+            units=1,
+            unit="corpus",
             ours=_ours(name, pairs),
             theirs=_theirs(other, pairs) if against else None,
             agree=_agree,
