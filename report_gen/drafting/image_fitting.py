@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging import ONLY_HOUNSFIELD, load_image, load_many, load_windows, memory_errors
+from report_gen.imaging import ONLY_HOUNSFIELD, GdcmProcess, load_image, load_many, load_windows, memory_errors
 from report_gen.imaging.transform import ImageTransform, Placement
 from report_gen.records import Image
 
@@ -31,13 +31,19 @@ class FittedImages(NamedTuple):
 
 
 def fit_images(
-    transform: ImageTransform, images: tuple[Image, ...], *, check: Callable[[], None], blank: bool = False
+    transform: ImageTransform,
+    images: tuple[Image, ...],
+    *,
+    gdcm: GdcmProcess,
+    check: Callable[[], None],
+    blank: bool = False,
 ) -> FittedImages:
     """Fit images into squares, or a volume into one square of C slices.
 
     Args:
         transform: The image transform of the model.
         images: The images, or the slices of the volume from foot to head.
+        gdcm: Decodes frames that no other decoder decodes.
         check: Called between the steps; an error that it raises ends the work.
         blank: Return uniform gray in place of the images.
 
@@ -53,7 +59,7 @@ def fit_images(
         with memory_errors(shown[0].path):
             square, placement = transform.fit_volume(load_many(images, display=True), check=check)
         return FittedImages(square[None], (placement,), shown)
-    return _fit_each(transform, images, check)
+    return _fit_each(transform, images, gdcm, check)
 
 
 def digest_pixels(squares: torch.Tensor) -> tuple[str, ...]:
@@ -72,11 +78,13 @@ def digest_pixels(squares: torch.Tensor) -> tuple[str, ...]:
     return tuple(hashlib.sha256(square.numpy()).hexdigest() for square in rounded)
 
 
-def _fit_each(transform: ImageTransform, images: tuple[Image, ...], check: Callable[[], None]) -> FittedImages:
+def _fit_each(
+    transform: ImageTransform, images: tuple[Image, ...], gdcm: GdcmProcess, check: Callable[[], None]
+) -> FittedImages:
     fitted: list[tuple[torch.Tensor, Placement]] = []
     notices: list[tuple[str, ...]] = []
     for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
-        pixels, found = _load(transform, image)
+        pixels, found = _load(transform, image, gdcm)
         with memory_errors(image.path):
             fitted.append(transform.fit(pixels, check=check))
         notices.append(found)
@@ -85,14 +93,14 @@ def _fit_each(transform: ImageTransform, images: tuple[Image, ...], check: Calla
     return FittedImages(torch.stack(squares), placements, images, _image_notices(notices))
 
 
-def _load(transform: ImageTransform, image: Image) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+def _load(transform: ImageTransform, image: Image, gdcm: GdcmProcess) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window, and its notices."""
     if not transform.windows:
-        loaded = load_image(image)
+        loaded = load_image(image, gdcm)
         return loaded.pixels, loaded.notices
     if image.window is None:  # no slice of a CT
         raise StudyError(image.path, f"has no Hounsfield units, {ONLY_HOUNSFIELD}")
-    return load_windows(image, transform.windows), ()
+    return load_windows(image, transform.windows, gdcm), ()
 
 
 def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError, without_traceback
-from report_gen.imaging import load_image
+from report_gen.imaging import GdcmProcess, load_image
 from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_offsets, collate_view_positions
 from report_gen.imaging.volumes import choose_views, choose_volume, has_slices
@@ -65,6 +65,7 @@ class StudyPreprocessor:
         self._scope, self._device, self._dtype = self._model.config.scope, device, dtype
         self._trained_views = trained_views(self._model)
         config = self._model.config
+        self._gdcm = GdcmProcess()  # shared by all studies
         self._transform = ImageTransform.from_config(config.encoder, config.preprocessing, config.volumes)
 
     @torch.inference_mode()
@@ -92,7 +93,9 @@ class StudyPreprocessor:
         deadline = Deadline(request.study, limits.seconds)
         try:
             scoped = self._apply_scope(request.study, force=force, max_views=limits.max_views)
-            fitted = fit_images(self._transform, scoped.study.images, blank=blank, check=deadline.check)
+            fitted = fit_images(
+                self._transform, scoped.study.images, gdcm=self._gdcm, check=deadline.check, blank=blank
+            )
             loaded = self._encode(replace(request, study=scoped.study), fitted, scoped.notices, deadline)
             if self._transform.volume_window is not None:  # neither recognized nor chosen by its view
                 return replace(loaded, seconds=deadline.spent)
@@ -152,7 +155,7 @@ class StudyPreprocessor:
         Raises:
             StudyError: The image cannot be read.
         """
-        pixels = load_image(loaded.images[0]).pixels
+        pixels = load_image(loaded.images[0], self._gdcm).pixels
         return pixels, self._transform.fit(pixels)[1]
 
     def preprocessing_stages(self, loaded: LoadedStudy) -> tuple[PreprocessedImage, ...]:
@@ -161,7 +164,7 @@ class StudyPreprocessor:
         Raises:
             StudyError: An image cannot be read.
         """
-        return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
+        return tuple(self._transform.stages(load_image(image, self._gdcm).pixels) for image in loaded.images)
 
     def given_slices(self, study: Study, *, max_views: int | None) -> tuple[Image, ...]:
         """Return the slices that are chosen for a model of volumes; nothing for another model, or without slices.

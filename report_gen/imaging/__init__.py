@@ -5,8 +5,10 @@
 
 from report_gen.imaging.archive import UnpackedArchives, open_archives
 from report_gen.imaging.body_parts import header_body_parts, known_body_parts, shows_only_chest
+from report_gen.imaging.decoding import decoder_plugins
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, open_dicom, raise_study_errors
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.image_files import IMAGE_SUFFIXES, is_dicom_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
@@ -19,9 +21,11 @@ from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 __all__ = [
     "IMAGE_SUFFIXES",
     "ONLY_HOUNSFIELD",
+    "GdcmProcess",
     "LoadedImage",
     "StudyCollection",
     "UnpackedArchives",
+    "decoder_plugins",
     "differing_attributes",
     "encode_synthetic",
     "header_body_parts",

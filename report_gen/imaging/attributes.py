@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from pydicom import Dataset
+from pydicom.datadict import tag_for_keyword
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 
@@ -16,6 +17,9 @@ LONGEST_TEXT = 10_240
 
 def optional_value(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an optional attribute, or None if it is absent or malformed."""
+    tag = tag_for_keyword(keyword)
+    if tag is None or tag not in dataset:  # `Dataset.get` finds that out by an exception, which takes longer
+        return None
     try:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
@@ -48,8 +52,9 @@ def text_value(dataset: Dataset, keyword: str) -> str | None:
     if isinstance(value, bytes):  # a text of more than 64 KiB is written with the VR UN (PS3.5 6.2.2)
         value = value[:LONGEST_TEXT].decode(errors="replace")
     text = str("" if value is None else value)[:LONGEST_TEXT]
-    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
-    return " ".join(characters.split()) or None
+    if not text.isprintable():  # most texts are
+        text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
+    return " ".join(text.split()) or None
 
 
 def code_meaning(dataset: Dataset, keyword: str) -> str | None:

@@ -92,7 +92,7 @@ def _precision(dataset: Dataset, coded: CodedFormat | None) -> int:
 def _first_success(dataset: Dataset, syntax: UID, path: Path, gdcm: GdcmProcess) -> NDArray[Any]:
     """Return the pixels of the first decoder that does not fail."""
     failure: Exception | None = None
-    for plugin in _plugins(dataset, syntax):
+    for plugin in decoder_plugins(syntax, bits_stored=int(dataset.get("BitsStored") or 0)):
         try:
             if plugin == "gdcm":
                 return gdcm.decode(dataset)
@@ -112,12 +112,21 @@ def _first_success(dataset: Dataset, syntax: UID, path: Path, gdcm: GdcmProcess)
     raise StudyError(path, reason) from failure
 
 
-def _plugins(dataset: Dataset, syntax: UID) -> tuple[str, ...]:
+def decoder_plugins(syntax: UID, *, bits_stored: int) -> tuple[str, ...]:
+    """Return the names of the decoder plugins of pydicom that may decode a transfer syntax, in order.
+
+    Args:
+        syntax: Transfer syntax of the pixels.
+        bits_stored: Bits Stored (0028,0101).
+
+    Returns:
+        Names of installed plugins; one empty name for pixels that are not compressed.
+    """
     if not syntax.is_encapsulated:
         return ("",)
     if syntax == RLELossless:  # the faster pylibjpeg-rle panics on damaged data: not an Exception
         return ("pydicom",)
-    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:  # Pillow has a libjpeg of 8 bits only
+    if syntax == JPEGExtended12Bit and bits_stored > 8:  # Pillow has a libjpeg of 8 bits only
         return ("gdcm",)
     available = get_decoder(syntax).available_plugins
     return tuple(plugin for plugin in _PLUGINS if plugin in available)

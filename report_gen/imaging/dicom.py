@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from pydicom import FileDataset
@@ -23,9 +24,6 @@ from report_gen.records import Study
 
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
-_MANUFACTURER = 0x00080070
-"""Tag of Manufacturer, among the first attributes and after SOP Class UID."""
-
 
 def describe_dicom(path: Path, sha256: str) -> Study:
     """Return the record of one file: a study named after the file, with an image for each frame. No pixels are decoded.
@@ -35,8 +33,7 @@ def describe_dicom(path: Path, sha256: str) -> Study:
         StudyError: The file cannot be opened, is malformed or truncated, or its pixels are not supported.
     """
     with raise_study_errors(path), open_dicom(path) as file:
-        check_is_image(read_dataset(file, ("SOPClassUID", "Manufacturer"), last=_MANUFACTURER), path)
-        frames = DicomFrames(file, path, GdcmProcess())
+        frames = DicomFrames(file, path, GdcmProcess(), check=partial(check_is_image, path=path))
         return study_from_headers(frames.headers(), path, sha256, frames.count)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -38,6 +38,9 @@ _META = b"\x02\x00"
 
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 """Tags of the attributes that hold pixels."""
+
+_MANUFACTURER = 0x00080070
+"""Tag of Manufacturer, among the first attributes and after SOP Class UID."""
 
 _CHUNK_BYTES = 2**20
 
@@ -123,45 +126,68 @@ def open_dicom(path: Path) -> Iterator[BoundedFile]:
     yield BoundedFile(inflated, path)
 
 
-def read_dataset(file: BoundedFile, keywords: tuple[str, ...], *, last: int | None = None) -> FileDataset:
+def read_dataset(file: BoundedFile, keywords: tuple[str, ...]) -> FileDataset:
     """Read attributes up to the pixels. The file is then positioned at the pixels.
 
     Args:
         file: A file that `open_dicom` opened.
         keywords: DICOM keywords of the attributes; the keywords of nested items are included.
-        last: Tag after which reading ends, if not at the pixels.
 
     Raises:
         StudyError: The file declares more data than a header has, see `BoundedFile`.
     """
-    return read_with_groups(file, keywords, last=last)[0]
+    return read_with_groups(file, keywords)[0]
 
 
 def read_with_groups(
-    file: BoundedFile, keywords: tuple[str, ...], *, last: int | None = None
+    file: BoundedFile, keywords: tuple[str, ...], *, check: Callable[[FileDataset], None] | None = None
 ) -> tuple[FileDataset, FrameGroups]:
-    """Read attributes as `read_dataset` does, and find the functional groups of the frames, which are read later."""
+    """Read attributes as `read_dataset` does, and find the functional groups of the frames, which are read later.
+
+    Args:
+        file: A file that `open_dicom` opened.
+        keywords: DICOM keywords of the attributes; the keywords of nested items are included.
+        check: Called with the attributes up to Manufacturer (0008,0070), before others are read. An error that it
+            raises ends the reading.
+    """
     tags: list[BaseTag | int] = [*_tags(keywords)]
 
     def is_end(tag: BaseTag, *_: object) -> bool:
-        return tag in _PIXELS or (last is not None and tag > last)
+        return tag in _PIXELS or tag == PER_FRAME_TAG
 
     file.seek(0)
     with file.bounded():
-        dataset = filereader.read_partial(
-            file, lambda tag, *_: tag == PER_FRAME_TAG or is_end(tag), force=True, specific_tags=tags
-        )
+        if check is None:
+            dataset = filereader.read_partial(file, is_end, force=True, specific_tags=tags)
+        else:
+            dataset = filereader.read_partial(
+                file, lambda tag, *_: tag > _MANUFACTURER, force=True, specific_tags=[*tags, _MANUFACTURER]
+            )
+            check(dataset)
+            _read_on(file, dataset, is_end, tags)
     groups = FrameGroups(file)
-    if last is None and _is_at_groups(file, dataset):
+    if _is_at_groups(file, dataset):
         groups = find_frame_groups(file, dataset)
-        implicit, little = map(bool, dataset.original_encoding)
         with file.bounded():
-            rest = filereader.read_dataset(file, implicit, little, stop_when=is_end, specific_tags=tags)
-        dataset.update(rest)
+            _read_on(file, dataset, lambda tag, *_: tag in _PIXELS, tags)
     check_items(dataset, file.path)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
     return dataset, groups
+
+
+def _read_on(file: BoundedFile, dataset: FileDataset, is_end: Callable[..., bool], tags: list[BaseTag | int]) -> None:
+    """Read further attributes into a data set, from where reading ended."""
+    implicit, little = map(bool, dataset.original_encoding)
+    rest = filereader.read_dataset(
+        file,
+        implicit,
+        little,
+        stop_when=is_end,
+        parent_encoding=dataset.original_character_set,
+        specific_tags=tags,
+    )
+    dataset.update(rest)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import Dataset
+from pydicom import Dataset, FileDataset
 from pydicom.pixels.utils import get_expected_length
 
 from report_gen.errors import StudyError
@@ -41,14 +41,17 @@ class DicomFrames:
         file: The file, which `open_dicom` opened.
         path: Its path, named in errors.
         gdcm: Decodes what no other decoder does.
+        check: Called with the first attributes, see `read_with_groups`.
 
     Raises:
         StudyError: The header contradicts itself or the pixels, or the pixels are truncated or not supported.
     """
 
-    def __init__(self, file: BoundedFile, path: Path, gdcm: GdcmProcess) -> None:
+    def __init__(
+        self, file: BoundedFile, path: Path, gdcm: GdcmProcess, *, check: Callable[[FileDataset], None] | None = None
+    ) -> None:
         self._file, self._path, self._gdcm = file, path, gdcm
-        self._dataset, self._groups = read_with_groups(file, HEADER_KEYWORDS)
+        self._dataset, self._groups = read_with_groups(file, HEADER_KEYWORDS, check=check)
         promote_shared_groups(self._dataset)
         # Rows, bits and transfer syntax are those of all frames, and so are the window and the rescale of most files.
         self._location = check_pixels(self._dataset, file, path)

@@ -7,11 +7,13 @@ process runs this file as a script, so the file imports nothing of report-gen.
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import weakref
 from contextlib import suppress
 from tempfile import TemporaryFile
-from threading import Timer
+from threading import Lock, Timer
 from typing import IO, Any, Self, cast
 
 import numpy as np
@@ -29,6 +31,9 @@ MEMORY_BYTES = 4 * 2**30
 _COMMAND = (sys.executable, "-P", "-W", "ignore", __file__)
 _SIZE_BYTES = 8
 """Bytes of the number before each request and each answer."""
+
+_PIPE_BYTES = 2**20
+"""Size of the pipes, on Linux. The default is 64 KiB, which switches between the processes 16 times as often."""
 
 _NO_MEMORY = (b"bad_alloc", b"MemoryError", b"gdcm: \n")
 """How the child process says that memory is exhausted: GDCM, Python, and pydicom, which quotes a MemoryError as ""."""
@@ -52,13 +57,19 @@ _ATTRIBUTES = (
 
 
 class GdcmProcess:
-    """Decodes frames with GDCM in a child process, which is started for the first frame and ends with the context.
+    """Decodes frames with GDCM in a child process, which is started for the first frame.
 
-    Starting it takes a second, so the frames of many files share it. A child that failed is replaced.
+    The child ends with the context, or when this object is no longer used. Starting it takes as long as decoding a
+    radiograph, so the frames of many files share it. A child that failed is replaced. Threads decode one after the
+    other. A copy, or a process that was forked, starts a child of its own.
     """
 
     def __init__(self) -> None:
         self._child: _Child | None = None
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[GdcmProcess], tuple[()]]:
+        return GdcmProcess, ()
 
     def __enter__(self) -> Self:
         return self
@@ -75,12 +86,14 @@ class GdcmProcess:
             subprocess.TimeoutExpired: GDCM did not finish in `TIMEOUT_SECONDS`.
         """
         request = _pixel_module(dataset)
-        self._child = self._child or _Child()
-        try:
-            answer = self._child.ask(request)
-        except BaseException:
-            self._stop()
-            raise
+        with self._lock:
+            if self._child is None or self._child.owner != os.getpid():
+                self._child = _Child()
+            try:
+                answer = self._child.ask(request)
+            except BaseException:
+                self._stop()
+                raise
         return np.asarray(np.load(io.BytesIO(answer), allow_pickle=False))
 
     def _stop(self) -> None:
@@ -95,10 +108,14 @@ class _Child:
     def __init__(self) -> None:
         self._log = TemporaryFile(buffering=0)  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(  # noqa: S603 - no shell, own program
-            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, pipesize=_PIPE_BYTES
         )
         self._requests, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         self._is_late = False
+        self.owner = os.getpid()
+        """The process that started this one, and alone may use it."""
+        self.stop = weakref.finalize(self, _end, self._process, self._log, self.owner)
+        """Ends the process and waits for it."""
 
     def ask(self, request: bytes) -> bytes:
         """Return the answer to a request, a file in the format of NumPy; see `GdcmProcess.decode`."""
@@ -119,13 +136,6 @@ class _Child:
         if _PADDED in self._read_log():
             raise RuntimeError("GDCM padded a truncated image")
         return answer
-
-    def stop(self) -> None:
-        """End the process and wait for it."""
-        self._process.kill()
-        with suppress(BrokenPipeError), self._process:  # closes the pipes
-            pass
-        self._log.close()
 
     def _end_late(self) -> None:
         self._is_late = True
@@ -153,6 +163,15 @@ class _Child:
         return messages
 
 
+def _end(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
+    """End a child process and wait for it, unless this process was forked from the one that started it."""
+    if os.getpid() == owner:
+        process.kill()
+        with suppress(BrokenPipeError), process:  # closes the pipes
+            pass
+    log.close()
+
+
 def _pixel_module(dataset: Dataset) -> bytes:
     """Return a DICOM file with the attributes that the decoder needs."""
     meta = FileMetaDataset()
@@ -177,9 +196,10 @@ def _serve(source: IO[bytes], target: IO[bytes]) -> None:
     while size := int.from_bytes(source.read(_SIZE_BYTES), "big"):
         answer = io.BytesIO()
         np.save(answer, _decode(source.read(size)))
-        target.write(len(answer.getvalue()).to_bytes(_SIZE_BYTES, "big"))
+        target.write(answer.tell().to_bytes(_SIZE_BYTES, "big"))
         target.write(answer.getbuffer())
         target.flush()
+        del answer  # the process may wait for long
 
 
 def _decode(request: bytes) -> NDArray[Any]:

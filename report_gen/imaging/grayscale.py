@@ -7,6 +7,7 @@ pixel is replaced by the result for its level. This is exact, and faster than tr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,11 @@ _SATURATED = 0.999
 _UNIFORM = 0.99
 """Share of pixels of one level above which the image itself is nearly uniform."""
 
-_BLOCK = 2**20
+_BLOCK = 2**18
+"""Pixels that NumPy processes at once. It copies their levels to 64 bits, and the copy should fit into the cache."""
+
+_SAMPLING = 16
+"""One pixel of this number is looked at first to show that an image is not saturated."""
 
 _ZERO_SLOPE = "Rescale Slope is 0 and was ignored"
 _OUTSIDE_WINDOW = (
@@ -42,8 +47,25 @@ class _GrayLevels:
     """[N]; unsigned integers, or floating-point numbers."""
     index: NDArray[Any]
     """[H,W], the position of the level of each pixel."""
-    counts: NDArray[np.int64]
-    """[N], the number of visible pixels."""
+    shown: NDArray[Any]
+    """The positions of the levels of the visible pixels."""
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """[N], the number of visible pixels."""
+        counts = np.zeros(self.allocated.size, dtype=np.int64)
+        for start in range(0, self.shown.size, _BLOCK):
+            counts += np.bincount(self.shown[start : start + _BLOCK], minlength=counts.size)
+        return counts
+
+    def look_up(self, table: Levels) -> NDArray[np.float32]:
+        """Return the entry of a table [N] for each pixel [H,W]."""
+        entries, index = table.astype(np.float32), self.index.reshape(-1)
+        pixels = np.empty(index.size, np.float32)
+        for start in range(0, index.size, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            np.take(entries, index[part], out=pixels[part], mode="clip")  # the default mode makes another copy
+        return pixels.reshape(self.index.shape)
 
 
 def to_grayscale(
@@ -65,12 +87,10 @@ def to_grayscale(
     notices: list[str] = []
     levels = _gray_levels(stored, visible)
     table, padding = _modality_values(levels, dataset, precision, notices)
-    counts = np.where(padding, 0, levels.counts)
-    table = _apply_voi(table, counts, dataset, notices)
+    table = _apply_voi(table, levels, padding, dataset, notices)
     table = _apply_presentation(table, dataset, notices)
     table[padding] = 0
-    intensities: NDArray[np.float32] = table.astype(np.float32)[levels.index]
-    return LoadedImage(intensities, tuple(notices))
+    return LoadedImage(levels.look_up(table), tuple(notices))
 
 
 def to_values(stored: NDArray[Any], dataset: Dataset, *, precision: int) -> NDArray[np.float32]:
@@ -88,8 +108,7 @@ def to_values(stored: NDArray[Any], dataset: Dataset, *, precision: int) -> NDAr
     table, padding = _modality_values(levels, dataset, precision, [])
     table[padding] = np.nan
     with np.errstate(over="ignore"):  # of numbers of 64 bits, to infinity
-        values: NDArray[np.float32] = table.astype(np.float32)[levels.index]
-    return values
+        return levels.look_up(table)
 
 
 def _modality_values(
@@ -111,21 +130,18 @@ def _gray_levels(stored: NDArray[Any], visible: NDArray[np.bool_] | None) -> _Gr
     shown = (stored if visible is None else stored[visible]).ravel()
     if stored.dtype.kind != "f" and stored.itemsize <= 2:
         unsigned = np.dtype(f"u{stored.itemsize}")
-        allocated = np.arange(2 ** (8 * stored.itemsize)).astype(unsigned)
-        counts = np.zeros(allocated.size, dtype=np.int64)
-        for start in range(0, shown.size, _BLOCK):  # bincount copies its argument to 64 bits
-            counts += np.bincount(shown[start : start + _BLOCK].view(unsigned), minlength=allocated.size)
-        return _GrayLevels(allocated, stored.view(unsigned), counts)
+        index = stored.view(unsigned)
+        allocated = np.arange(int(index.max()) + 1).astype(unsigned)  # an image of 12 bits has no level above 4095
+        return _GrayLevels(allocated, index, shown.view(unsigned))
     # a table of 2**32 levels would not fit into memory
     allocated, index = np.unique(stored, return_inverse=True)
-    counts = np.bincount(np.searchsorted(allocated, shown), minlength=allocated.size)
-    return _GrayLevels(allocated, index, counts)
+    return _GrayLevels(allocated, index, np.searchsorted(allocated, shown))
 
 
 def _stored_bits(levels: _GrayLevels, dataset: Dataset, precision: int, notices: list[str]) -> StoredBits:
     bits = StoredBits.from_header(dataset, precision)
     above = bits.count + bits.shift
-    if levels.allocated.itemsize > 2 or not levels.counts[2**above :].any():
+    if levels.allocated.itemsize > 2 or not levels.shown.size or levels.shown.max() < 2**above:
         return bits
     missed = find_missed_bits(levels.allocated[levels.index], bits)
     if not missed:
@@ -181,24 +197,31 @@ def _apply_modality(values: Levels, dataset: Dataset, notices: list[str]) -> Lev
     return values if (slope, intercept) == (1, 0) else values * slope + intercept
 
 
-def _apply_voi(values: Levels, counts: NDArray[np.int64], dataset: Dataset, notices: list[str]) -> Levels:
+def _apply_voi(
+    values: Levels, levels: _GrayLevels, padding: NDArray[np.bool_], dataset: Dataset, notices: list[str]
+) -> Levels:
     """Return intensities in 0..1 by VOI LUT or window, or by the range of values without a usable one."""
     intensities, found = apply_first_voi(values, dataset)
     notices += found
     if intensities is not None:
         intensities = intensities.clip(0, 1)
-        if not _is_saturated(intensities, counts):
+        if not _is_saturated(intensities, levels, padding):
             return intensities
         notices.append(_OUTSIDE_WINDOW)
-    occurring = values[counts > 0]
+    occurring = values[(levels.counts > 0) & ~padding]
     low, high = (occurring.min(), occurring.max()) if occurring.size else (0.0, 0.0)
     if high == low:
         return np.zeros_like(values)
     return ((values - low) / (high - low)).clip(0, 1)
 
 
-def _is_saturated(intensities: Levels, counts: NDArray[np.int64]) -> bool:
+def _is_saturated(intensities: Levels, levels: _GrayLevels, padding: NDArray[np.bool_]) -> bool:
     """Return whether nearly all pixels have one intensity although their levels differ."""
+    between = (intensities > 0) & (intensities < 1) & ~padding
+    seen = np.count_nonzero(between[levels.shown[::_SAMPLING]])
+    if seen > (1 - _SATURATED) * levels.shown.size:  # of the whole image: the other pixels need not be counted
+        return False
+    counts = np.where(padding, 0, levels.counts)
     total = counts.sum()
     if not total or counts.max() > _UNIFORM * total:
         return False

@@ -17,6 +17,9 @@ from report_gen.imaging.square_pixels import aspect_of, resample_to_square
 from report_gen.imaging.windowing import apply_window
 from report_gen.records import Image, Window
 
+_SAMPLING = 16
+"""One row and column of this number is looked at first to show that an image is not uniform."""
+
 
 def load_pixels(image: Image) -> NDArray[np.float32]:
     """Load the display intensities of an image.
@@ -34,18 +37,27 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
     return load_image(image).pixels
 
 
-def load_image(image: Image) -> LoadedImage:
-    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
-    with open_image_file(image.path) as file:
+def load_image(image: Image, gdcm: GdcmProcess | None = None) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them.
+
+    Args:
+        image: See `load_pixels`.
+        gdcm: Decodes frames that no other decoder decodes; images may share it. Default: one for this image alone.
+
+    Raises:
+        StudyError: See `load_pixels`.
+    """
+    with open_image_file(image.path, gdcm) as file:
         return _shown(file, image)
 
 
-def load_windows(image: Image, windows: Sequence[Window]) -> NDArray[np.float32]:
+def load_windows(image: Image, windows: Sequence[Window], gdcm: GdcmProcess | None = None) -> NDArray[np.float32]:
     """Load the intensities of a slice in several windows.
 
     Args:
         image: A slice of a study that `read_study` or `read_studies` returned.
         windows: C windows, in the units of `load_values`.
+        gdcm: See `load_image`.
 
     Returns:
         Intensities [C,H,W] in 0..1, 0 = black, C-contiguous, each as `load_pixels` returns it for its window.
@@ -53,7 +65,7 @@ def load_windows(image: Image, windows: Sequence[Window]) -> NDArray[np.float32]
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    with open_image_file(image.path) as file:
+    with open_image_file(image.path, gdcm) as file:
         return _in_windows(file, image, windows)
 
 
@@ -121,9 +133,15 @@ def _in_windows(file: ImageFile, image: Image, windows: Sequence[Window]) -> NDA
 def _displayed(file: ImageFile, frame: int | None) -> LoadedImage:
     image = file.image(frame)
     pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
-    if pixels.min() == pixels.max():
+    if _is_uniform(pixels):
         pixels = np.zeros_like(pixels)
     return LoadedImage(pixels, image.notices)
+
+
+def _is_uniform(pixels: NDArray[np.float32]) -> bool:
+    """Return whether all pixels have one intensity. Some of them show in most cases that they have not."""
+    some = pixels[::_SAMPLING, ::_SAMPLING]
+    return bool(some.min() == some.max() and pixels.min() == pixels.max())
 
 
 def _stored_values(file: ImageFile, frame: int | None) -> NDArray[np.float32]:

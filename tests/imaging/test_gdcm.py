@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,46 @@ def test_frames_share_a_process_and_a_failed_one_is_replaced(monkeypatch: pytest
         child = process._child and process._child._process
     assert child is not None
     assert child.returncode is not None
+
+
+def test_a_copy_and_a_forked_process_start_a_child_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = dcmread(LOSSLESS_JPEG_LS)
+    with GdcmProcess() as process:
+        expected = process.decode(dataset)
+        first = process._child
+        assert first is not None
+        with pickle.loads(pickle.dumps(process)) as copied:  # noqa: S301 - own bytes
+            np.testing.assert_array_equal(copied.decode(dataset), expected)
+            assert copied._child is not first
+        assert first._process.poll() is None
+        with monkeypatch.context() as forked:
+            forked.setattr(gdcm.os, "getpid", lambda: -1)
+            np.testing.assert_array_equal(process.decode(dataset), expected)
+            second = process._child
+            assert second is not first
+            first.stop()
+            assert first._process.poll() is None  # it belongs to the other process
+        first._process.kill()
+        with first._process:
+            pass
+        assert second is not None
+        second._process.kill()
+        with second._process:
+            pass
+
+
+def test_the_child_ends_with_the_object() -> None:
+    process = GdcmProcess()
+    process.decode(dcmread(LOSSLESS_JPEG_LS))
+    assert process._child is not None
+    child = process._child._process
+    del process
+    assert child.wait(10) != 0  # it was killed; the thread of its time limit may hold it for a moment
+
+
+def test_threads_share_a_child() -> None:
+    dataset = dcmread(LOSSLESS_JPEG_LS)
+    with GdcmProcess() as process, ThreadPoolExecutor(4) as pool:
+        arrays = list(pool.map(process.decode, [dataset] * 8))
+        for array in arrays:
+            np.testing.assert_array_equal(array, arrays[0])

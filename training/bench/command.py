@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from report_gen.terminal import Quiet, Verbose, set_verbosity
+from report_gen.errors import UsageError
+from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity, track
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from report_gen.records import Study
 
-    from .pairs import Timing
+    from .pairs import Case, Clock, Timing
     from .startup import Start
 
 _STUDIES = 8
 """Phantoms that are drawn if no studies are given."""
 
+Work = Literal["generation", "reading", "startup", "scoring", "training"]
+
+_OTHERS: dict[str, tuple[str, ...]] = {"transformers": ("generation", "training"), "pycocoevalcap": ("scoring",)}
+"""The works that another software does as well."""
+_WITHOUT_PLOT = ("startup",)
+_LONG = "training"
+"""The work that takes minutes and is measured only if it is named."""
+
 
 def bench(
     work: Annotated[
-        Literal["generation", "startup"] | None, typer.Argument(help="What to measure. Default: everything.")
+        Work | None, typer.Argument(help="What to measure. Default: everything but training, which takes minutes.")
     ] = None,
     against: Annotated[
-        Literal["transformers"] | None, typer.Option(help="Also do the same work with other software, in turns.")
+        Literal["transformers", "pycocoevalcap"] | None,
+        typer.Option(
+            help="Also do the same work with other software, in turns: transformers for generation and training, "
+            "pycocoevalcap for scoring. Reading is always compared with the decoder of the pixels."
+        ),
     ] = None,
     checkpoint: Annotated[
         str, typer.Option(metavar="CHECKPOINT", help="Checkpoint folder or name of an embedded model.")
@@ -37,10 +50,20 @@ def bench(
     ] = None,
     rounds: Annotated[int, typer.Option(min=2, max=1000, help="Measurements of each way.")] = 9,
     clock: Annotated[
-        Literal["wall", "cpu"], typer.Option(help="Time that counts. cpu suits a machine with other load.")
+        Literal["wall", "cpu"],
+        typer.Option(help="Time that counts. cpu suits a machine with other load; training always uses wall."),
     ] = "wall",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads of torch. Default: its own.")] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="Also measure larger decoders with random weights.")] = False,
+    pairs: Annotated[int, typer.Option(min=1, max=10**7, help="Pairs of texts to score.")] = 2000,
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="CSV table with findings and impression; its sentences are scored. Default: drawn studies."),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Corpus to train on, with a validation split. Default: drawn studies.")
+    ] = None,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Train with a frozen encoder.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all times as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the times as PNG.")] = None,
     verbose: Verbose = 0,
@@ -52,58 +75,150 @@ def bench(
     with a 95% bootstrap interval.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
+    if plot is not None and work in _WITHOUT_PLOT:
+        raise UsageError(f"--plot draws the times of other works than {work}; leave it out")
+    if against is not None and work is not None and work not in _OTHERS[against]:
+        raise UsageError(f"{against} does no {work}; --against {against} is for {' and '.join(_OTHERS[against])}")
     import torch
 
-    from report_gen.errors import UsageError
     from report_gen.files import write_atomically
-    from report_gen.imaging import read_study
-    from report_gen.model import find_checkpoint
-    from report_gen.terminal import print_table, print_text, track
 
-    from .generation import draw_studies, generation_cases
-    from .machine import describe_machine
-    from .pairs import time_case
+    from .machine import describe_machine, describe_shortly
     from .plot import draw_timings
-    from .results import document, startup_table, timing_table
+    from .results import document
 
-    if plot is not None and work == "startup":
-        raise UsageError("--plot draws the times of generation; leave it out")
-    find_checkpoint(checkpoint)  # its error comes before any work
-    given = [read_study(path) for path in studies or ()]
     if threads is not None:
         torch.set_num_threads(threads)
-    timings: list[Timing] = []
-    starts: list[Start] = []
     with tempfile.TemporaryDirectory() as temporary:
-        found = given or draw_studies(Path(temporary), _STUDIES)
-        if work != "startup":
-            cases = list(generation_cases(checkpoint, found, against=against is not None, sizes=sizes))
-            shown = track(cases, total=len(cases), description="Measuring")
-            timings = [time_case(case, rounds=rounds, clock=clock) for case in shown]
-            print_table(timing_table(timings, other=against))
-        if work != "generation":
-            starts = _measure_starts(checkpoint, found[0], Path(temporary), rounds)
-            print_table(startup_table(starts))
+        measuring = _Measuring(
+            folder=Path(temporary), rounds=rounds, clock=clock, against=against, checkpoint=checkpoint,
+            studies=studies or [], sizes=sizes, pairs=pairs, reports=reports, corpus=corpus, frozen=frozen,
+        )  # fmt: skip
+        measuring.measure(work)
     machine = describe_machine()
-    print_text(_describe(machine))
+    print_text(describe_shortly(machine))
     if json_file is not None:
-        write_atomically(json_file, document(timings, starts, machine, clock=clock, against=against))
+        found = document(measuring.timings, measuring.starts, machine, clock=clock, against=against)
+        write_atomically(json_file, found)
     if plot is not None:
-        write_atomically(plot, draw_timings(timings, other=against, caption=_describe(machine)))
+        drawn = [timing for timings in measuring.timings.values() for timing in timings]
+        write_atomically(plot, draw_timings(drawn, other=measuring.label, caption=describe_shortly(machine)))
 
 
-def _measure_starts(checkpoint: str, study: Study, folder: Path, rounds: int) -> list[Start]:
-    """Measure `--help`, `--version` and a draft in new processes."""
-    from .startup import measure_start
+@dataclass(kw_only=True)
+class _Measuring:
+    """What is measured, by the options of the command, and the results."""
 
-    draft = ["draft", str(study.images[0].path.resolve()), "--checkpoint", checkpoint, "--force"]
-    commands = {"report-gen --help": ["--help"], "report-gen draft": draft}
-    return [measure_start(name, arguments, folder=folder, rounds=rounds) for name, arguments in commands.items()]
+    folder: Path
+    rounds: int
+    clock: Clock
+    against: str | None
+    checkpoint: str
+    studies: list[Path]
+    sizes: bool
+    pairs: int
+    reports: Path | None
+    corpus: Path | None
+    frozen: bool
+    timings: dict[str, list[Timing]] = field(default_factory=dict)
+    """Times by work."""
+    starts: list[Start] = field(default_factory=list)
 
+    def measure(self, work: Work | None) -> None:
+        """Measure one work or all of them but the long one, and print a table for each."""
+        works: dict[Work, Callable[[], None]] = {
+            "generation": self._generation,
+            "reading": self._reading,
+            "startup": self._startup,
+            "scoring": self._scoring,
+            "training": self._training,
+        }
+        if work in (None, "generation", "startup"):
+            from report_gen.model import find_checkpoint
 
-def _describe(machine: Mapping[str, object]) -> str:
-    features = ", ".join(machine["features"]) if isinstance(machine["features"], list) else ""
-    return (
-        f"{machine['processor']} ({features}), {machine['cores']} cores, {machine['threads']} threads, "
-        f"{machine['memory_gib']} GiB, load {machine['load']}"
-    )
+            find_checkpoint(self.checkpoint)  # its error comes before any work
+            self._found = self._find_studies()
+        for name, measure in works.items():
+            if name == work or (work is None and name != _LONG):
+                measure()
+
+    @property
+    def label(self) -> str | None:
+        """Name of the other way in a plot; None without one."""
+        others = ["the decoder alone"] if "reading" in self.timings else []
+        if any(self._other(work) for work in self.timings):
+            others.append(str(self.against))
+        return " or ".join(others) or None
+
+    def _find_studies(self) -> list[Study]:
+        from report_gen.imaging import read_study
+
+        from .generation import draw_studies
+
+        return [read_study(path) for path in self.studies] or draw_studies(self.folder, _STUDIES)
+
+    def _generation(self) -> None:
+        from .generation import generation_cases
+
+        other = self._other("generation")
+        cases = list(generation_cases(self.checkpoint, self._found, against=other is not None, sizes=self.sizes))
+        self._time("generation", cases, len(cases))
+        self._print("generation", other)
+
+    def _reading(self) -> None:
+        from .reading import case_count, reading_cases
+        from .results import reading_table
+
+        self._time("reading", reading_cases(self.folder, clock=self.clock), case_count(self.clock))
+        print_table(reading_table(self.timings["reading"]))
+
+    def _startup(self) -> None:
+        from .results import startup_table
+        from .startup import measure_start
+
+        draft = ["draft", str(self._found[0].images[0].path.resolve()), "--checkpoint", self.checkpoint, "--force"]
+        commands = {"report-gen --help": ["--help"], "report-gen draft": draft}
+        starts = [
+            measure_start(name, arguments, folder=self.folder, rounds=self.rounds)
+            for name, arguments in commands.items()
+        ]
+        print_table(startup_table(starts))
+        self.starts += starts
+
+    def _scoring(self) -> None:
+        from .results import startup_table
+        from .scoring import draw_pairs, measure_command, read_texts, scoring_cases
+
+        texts = draw_pairs(read_texts(self.reports, self.folder), self.pairs)
+        other = self._other("scoring")
+        cases = list(scoring_cases(texts, against=other is not None))
+        self._time("scoring", cases, len(cases))
+        self._print("scoring", other)
+        start = measure_command(texts, self.folder, rounds=self.rounds)
+        print_table(startup_table([start]))
+        self.starts.append(start)
+
+    def _training(self) -> None:
+        from .training import TrainingSetup, draw_corpus, time_training
+
+        other = self._other("training")
+        setup = TrainingSetup(corpus=self.corpus or draw_corpus(self.folder), frozen=self.frozen)
+        found = time_training(setup, self.folder, rounds=self.rounds, against=other is not None)
+        self.timings["training"] = [found.step, found.preparation]
+        self._print("training", other)
+        print_text(found.describe_losses())
+
+    def _other(self, work: str) -> str | None:
+        """Return the other software, if it does this work."""
+        return self.against if self.against is not None and work in _OTHERS[self.against] else None
+
+    def _time(self, work: Work, cases: Iterable[Case], total: int) -> None:
+        from .pairs import time_case
+
+        timed = (time_case(case, rounds=self.rounds, clock=self.clock) for case in cases)
+        self.timings[work] = list(track(timed, total=total, description=f"Measuring {work}"))
+
+    def _print(self, work: Work, other: str | None) -> None:
+        from .results import timing_table
+
+        print_table(timing_table(self.timings[work], other=other))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 
 import psutil
@@ -28,6 +29,15 @@ def describe_machine() -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         "packages": {name: version(name) for name in _PACKAGES},
     }
+
+
+def describe_shortly(machine: Mapping[str, object]) -> str:
+    """Return one line about a machine that `describe_machine` described."""
+    features = ", ".join(machine["features"]) if isinstance(machine["features"], list) else ""
+    return (
+        f"{machine['processor']} ({features}), {machine['cores']} cores, {machine['threads']} threads, "
+        f"{machine['memory_gib']} GiB, load {machine['load']}"
+    )
 
 
 def _flags() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ class Case:
     ours: Callable[[], object]
     theirs: Callable[[], object] | None = None
     """The other way. Its result must equal that of `ours`."""
+    agree: Callable[[object, object], bool] = operator.eq
+    """Whether a result of `ours` and one of `theirs` are equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,5 +100,5 @@ def time_case(case: Case, *, rounds: int, clock: Clock = "wall") -> Timing:
         unit=case.unit,
         seconds=tuple(seconds[0]),
         other_seconds=tuple(seconds[1]) if case.theirs else (),
-        same_results=results[0] == results[1] if case.theirs else None,
+        same_results=case.agree(*results) if case.theirs else None,
     )

@@ -1,4 +1,4 @@
-"""Draw the times of `report-gen bench generation`."""
+"""Draw the times of `report-gen bench`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def draw_timings(timings: Sequence[Timing], *, other: str | None, caption: str) 
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("milliseconds per study or text")
+    axes.set_xlabel("milliseconds per study, text, image, pair or step")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper right", ncols=2)
     figure.supxlabel(caption, fontsize="small", parse_math=False)

@@ -32,7 +32,30 @@ def _compared(timing: Timing) -> list[str]:
         return ["", "", ""]
     interval = timing.ratio_interval()
     limits = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
-    return [f"{1000 * timing.other_median:.1f}", f"{timing.ratio:.2f}{limits}", "yes" if timing.same_results else "NO"]
+    same = "" if timing.same_results is None else "yes" if timing.same_results else "NO"
+    return [f"{1000 * timing.other_median:.1f}", f"{timing.ratio:.2f}{limits}", same]
+
+
+def _row(timing: Timing) -> dict[str, object]:
+    return asdict(timing) | {"ratio": timing.ratio, "ratio_interval": timing.ratio_interval()}
+
+
+def reading_table(timings: Sequence[Timing]) -> Table:
+    """Return a table of reading beside the decoder alone. The overhead is a share of the time of the decoder."""
+    table = Table("image", title="Milliseconds per image, median of the rounds")
+    for heading in ("decoder alone", "report-gen", "overhead"):
+        table.add_column(heading, justify="right")
+    for timing in timings:
+        if timing.other_median is not None and timing.ratio is not None:
+            interval = timing.ratio_interval()
+            limits = f" ({1 / interval[1] - 1:.0%} to {1 / interval[0] - 1:.0%})" if interval else ""
+            table.add_row(
+                timing.case,
+                f"{1000 * timing.other_median:.1f}",
+                f"{1000 * timing.median:.1f}",
+                f"{1 / timing.ratio - 1:.0%}{limits}",
+            )
+    return table
 
 
 def startup_table(starts: Sequence[Start]) -> Table:
@@ -46,20 +69,27 @@ def startup_table(starts: Sequence[Start]) -> Table:
 
 
 def document(
-    timings: Sequence[Timing],
+    timings: Mapping[str, Sequence[Timing]],
     starts: Sequence[Start],
     machine: Mapping[str, object],
     *,
     clock: Clock,
     against: str | None,
 ) -> str:
-    """Return the results as JSON, with the time of every round."""
-    rows = [asdict(timing) | {"ratio": timing.ratio, "ratio_interval": timing.ratio_interval()} for timing in timings]
-    found = {
+    """Return the results as JSON, with the time of every round.
+
+    Args:
+        timings: Times by work.
+        starts: Costs of new processes.
+        machine: Description of the machine.
+        clock: Time that counted.
+        against: Name of the other software.
+    """
+    results = {
         "machine": machine,
         "clock": clock,
         "against": against,
-        "generation": rows,
+        **{work: list(map(_row, found)) for work, found in timings.items()},
         "startup": [asdict(start) for start in starts],
     }
-    return json.dumps(found, indent=2) + "\n"
+    return json.dumps(results, indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""`report-gen bench`: alternating rounds, ratios, equal results, new processes, JSON and plot."""
+"""`report-gen bench`: alternating rounds, ratios, equal results, new processes, the command, JSON and plot."""
 
 from __future__ import annotations
 
@@ -156,6 +156,8 @@ def test_the_command_writes_json_and_a_plot(command: Callable[..., str], small: 
 
 def test_wrong_calls(command: Callable[..., str]) -> None:
     assert "no-such: no such checkpoint folder" in command("generation", "--checkpoint", "no-such", code=4)
-    assert "--plot draws the times of generation" in command("startup", "--plot", "x.png", code=2)
+    assert "--plot draws the times of other works than startup" in command("startup", "--plot", "x.png", code=2)
     assert "missing.png" in command("generation", "--study", "missing.png", code=3)
     assert "--rounds" in command("generation", "--rounds", "1", code=2)
+    assert "pycocoevalcap does no generation" in command("generation", "--against", "pycocoevalcap", code=2)
+    assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=2)
