@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _STUDIES = 8
 """Phantoms that are drawn if no studies are given."""
+_COMPARED, _TIMED = 200, 5
+"""Phantoms that are drawn to compare drafts with other numbers, and how many studies are timed."""
 
 Work = Literal["generation", "reading", "startup", "scoring", "training"]
 
@@ -64,6 +66,14 @@ def bench(
         Path | None, typer.Option(help="Corpus to train on, with a validation split. Default: drawn studies.")
     ] = None,
     frozen: Annotated[bool, typer.Option("--frozen", help="Train with a frozen encoder.")] = False,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Find the fastest --dtype and threads for drafts of the checkpoint on this CPU, and remember them. "
+            f"Drafts of the studies, or of {_COMPARED} phantoms, must be as good as in float32.",
+        ),
+    ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all times as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the times as PNG.")] = None,
     verbose: Verbose = 0,
@@ -75,6 +85,11 @@ def bench(
     with a 95% bootstrap interval.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
+    if tune:
+        if work is not None or against is not None or json_file is not None or plot is not None:
+            raise UsageError("--tune measures drafts only; leave the work, --against, --json and --plot out")
+        _tune(checkpoint, studies or [], threads)
+        return
     if plot is not None and work in _WITHOUT_PLOT:
         raise UsageError(f"--plot draws the times of other works than {work}; leave it out")
     if against is not None and work is not None and work not in _OTHERS[against]:
@@ -103,6 +118,33 @@ def bench(
     if plot is not None:
         drawn = [timing for timings in measuring.timings.values() for timing in timings]
         write_atomically(plot, draw_timings(drawn, other=measuring.label, caption=describe_shortly(machine)))
+
+
+def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
+    """Find and remember the fastest settings of a checkpoint."""
+    import torch
+
+    from report_gen.imaging import read_study
+    from report_gen.model import manifest_digest
+    from report_gen.model.tuning import describe_processor, remember_tuning
+
+    from .generation import draw_studies
+    from .results import tuning_table
+    from .tuning import SETTINGS, fastest, try_settings
+
+    digest = manifest_digest(checkpoint)  # its error comes before any work
+    if threads is not None:
+        torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        studies = [read_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
+        settings = try_settings(checkpoint, studies, timed=_TIMED)
+        tried = list(track(settings, total=SETTINGS, description="Trying settings"))
+    best = fastest(tried)
+    print_table(tuning_table(tried, studies=len(studies), best=best))
+    path = remember_tuning(digest, best.tuning)
+    print_text(
+        f"Remembered for {describe_processor()} in {path}. Drafts with --dtype auto use it; delete it to forget it."
+    )
 
 
 @dataclass(kw_only=True)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from .pairs import Clock, Timing
 from .startup import Start
+from .tuning import Tried
 
 
 def timing_table(timings: Sequence[Timing], *, other: str | None) -> Table:
@@ -93,3 +94,22 @@ def document(
         "startup": [asdict(start) for start in starts],
     }
     return json.dumps(results, indent=2) + "\n"
+
+
+def tuning_table(tried: Sequence[Tried], *, studies: int, best: Tried) -> Table:
+    """Return a table of settings for drafts; the chosen one is marked."""
+    table = Table("dtype", title=f"Default drafts of {studies} studies")
+    for heading in ("threads", "ms per draft", "same words as float32", "more findings against the predictions", ""):
+        table.add_column(heading, justify="right")
+    for one in tried:
+        mean, low, high = one.difference
+        verdict = "chosen" if one is best else "" if one.accepted else "not as good"
+        table.add_row(
+            one.tuning.dtype,
+            str(one.tuning.threads),
+            f"{1000 * one.seconds:.0f}",
+            f"{one.equal:.0%}",
+            f"{mean:+.3f} ({low:+.3f} to {high:+.3f})",
+            verdict,
+        )
+    return table

@@ -24,6 +24,8 @@ from report_gen.model.tuning import Tuning
 from report_gen.records import FindingSchema, Report, Study
 
 DTYPES: tuple[Literal["float32", "bfloat16", "int8"], ...] = ("float32", "bfloat16", "int8")
+SETTINGS = 2 * len(DTYPES)
+"""Settings that are tried at most: each kind of numbers with one and with all threads."""
 _TOLERATED = 0.05
 """Findings per draft that may contradict the predictions more often than in float32."""
 _DRAWS = 2000

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from report_gen_training.bench.command import bench
 from report_gen_training.bench.tuning import DTYPES, Tried, fastest, try_settings
 
+from report_gen.errors import UsageError
 from report_gen.imaging import read_study
-from report_gen.model.tuning import Tuning
+from report_gen.model import manifest_digest
+from report_gen.model.tuning import Tuning, find_tuning
 from tests.builders import corner_image, write_checkpoint, write_png
 
 
@@ -43,3 +46,20 @@ def test_all_numbers_are_tried_with_one_and_all_threads(tmp_path: Path, monkeypa
     assert used == [1, 2, 2] * 3
     assert all(one.seconds > 0 for one in found)
     assert all(one.equal == 1 and one.difference == (0, 0, 0) for one in found[:2])
+
+
+def test_the_command_remembers_what_drafts_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    image = write_png(tmp_path / "image.png", corner_image(0))
+    bench(tune=True, checkpoint=str(checkpoint), studies=[image, image])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Default drafts of 2 studies" in printed
+    assert printed.count("chosen") == 1
+    tuning = find_tuning(manifest_digest(checkpoint))
+    assert tuning is not None
+    assert tuning.dtype in DTYPES
+
+
+def test_a_tuning_of_one_work_is_refused() -> None:
+    with pytest.raises(UsageError, match="leave the work"):
+        bench("reading", tune=True)
