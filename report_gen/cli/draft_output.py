@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
-from report_gen.outputs import DraftDocument, OutputFormat, format_names, get_format
+from report_gen.outputs import OutputFormat, format_names, get_format
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
@@ -28,18 +28,21 @@ class DraftOutput(Protocol):
     files_written: int
     """Number of files that were written to a folder."""
 
-    def needs_attention(self, number: int) -> bool:
-        """Return whether a format in which a study is written needs the attention of its findings."""
+    def formats(self, number: int) -> Sequence[str]:
+        """Return the names of the formats in which a study is written."""
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         """Write the draft of a study in every format. If a format fails, the other formats are still written.
 
         Args:
             number: Index of the study in `studies`.
-            document: The draft.
+            documents: The content of each file, or why the file cannot be written, by the name of its format.
 
         Returns:
             An error for each file of the study that is not written.
+
+        Raises:
+            UsageError: A library of a format is missing.
         """
 
 
@@ -131,12 +134,12 @@ class _StandardOutput:
         self._format = output_format
         self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
-    def needs_attention(self, number: int) -> bool:
-        return self._format.needs_attention
+    def formats(self, number: int) -> Sequence[str]:
+        return (self._format.name,)
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         try:
-            text = self._format.render(document).decode()
+            text = _require(documents[self._format.name]).decode()
         except (StudyError, OutputError) as error:
             return [error]
         if self._format.media_type.endswith("json"):
@@ -169,23 +172,23 @@ class _DraftFolder:
         self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
         self._formats = {output_format.suffix: output_format for output_format in formats}
 
-    def needs_attention(self, number: int) -> bool:
-        return any(self._formats[file.suffix].needs_attention for file in self._plans[number].remaining)
+    def formats(self, number: int) -> Sequence[str]:
+        return [self._formats[file.suffix].name for file in self._plans[number].remaining]
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         errors: list[ReportGenError] = list(self._plans[number].refused)
         is_renamed = False
         for file in self._plans[number].remaining:
             try:
-                is_renamed |= self._write(file.with_digits(self._journal.folder) if is_renamed else file, document)
+                content = _require(documents[self._formats[file.suffix].name])
+                is_renamed |= self._write(file.with_digits(self._journal.folder) if is_renamed else file, content)
                 self.files_written += 1
             except (StudyError, OutputError) as error:
                 errors.append(error)
         return errors
 
-    def _write(self, file: DraftFile, document: DraftDocument) -> bool:
+    def _write(self, file: DraftFile, content: bytes) -> bool:
         """Write one file. Return whether another process has taken the name for other images."""
-        content = self._formats[file.suffix].render(document)
         if self._as_version:
             self._journal.write_version(file, content)
             return False
@@ -193,3 +196,10 @@ class _DraftFolder:
         if written.replaced.is_edited:
             print_notice(f"{self._journal.folder / written.file.name}: was edited, and is replaced (--overwrite)")
         return written.file.name != file.name
+
+
+def _require(document: bytes | ReportGenError) -> bytes:
+    """Return the content of a file; raise the error for which it cannot be written."""
+    if isinstance(document, ReportGenError):
+        raise document
+    return document

@@ -10,9 +10,10 @@ from report_gen.imaging.dicom_file import is_dicom, open_dicom, raise_study_erro
 from report_gen.imaging.image_files import IMAGE_SUFFIXES, is_dicom_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
-from report_gen.imaging.memory import limit_memory, memory_errors
+from report_gen.imaging.memory import limit_memory, memory_errors, memory_limit
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
+from report_gen.imaging.sharding import Shard, study_identity
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 
@@ -20,6 +21,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "ONLY_HOUNSFIELD",
     "LoadedImage",
+    "Shard",
     "StudyCollection",
     "UnpackedArchives",
     "differing_attributes",
@@ -35,6 +37,7 @@ __all__ = [
     "load_values",
     "load_windows",
     "memory_errors",
+    "memory_limit",
     "open_archives",
     "open_dicom",
     "raise_study_errors",
@@ -44,4 +47,5 @@ __all__ = [
     "read_study",
     "read_synthetic_rows",
     "shows_only_chest",
+    "study_identity",
 ]
