@@ -9,12 +9,14 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.batch.engines import draft_here, draft_in_processes
+    from report_gen.batch.ray_engine import count_rows, draft_on_ray, read_refused
     from report_gen.batch.records import BatchSettings, DraftedStudy, StudyTask, digest_manifests
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "engines": ("draft_here", "draft_in_processes"),
+            "ray_engine": ("count_rows", "draft_on_ray", "read_refused"),
             "records": ("BatchSettings", "DraftedStudy", "StudyTask", "digest_manifests"),
         },
     )
@@ -23,7 +25,10 @@ __all__ = [
     "BatchSettings",
     "DraftedStudy",
     "StudyTask",
+    "count_rows",
     "digest_manifests",
     "draft_here",
     "draft_in_processes",
+    "draft_on_ray",
+    "read_refused",
 ]

@@ -66,7 +66,7 @@ def draft_in_processes(
         ReportGenError: The error is not that of a study, such as a checkpoint that cannot be loaded.
         ResourceError: The processes cannot start.
     """
-    open_work, seconds = partial(_open_worker, settings), settings.limits.seconds
+    open_work, seconds = partial(open_worker, settings), settings.limits.seconds
     batches = split_batches(tasks, settings.batch_size)
     with WorkerPool(open_work, refuse, workers=workers, seconds=seconds) as pool:
         if not in_order:
@@ -96,7 +96,7 @@ class _InOrder:
 
 
 @contextmanager
-def _open_worker(settings: BatchSettings) -> Iterator[StudyWorker]:
+def open_worker(settings: BatchSettings) -> Iterator[StudyWorker]:
     """Open the work in a worker process."""
     from report_gen.batch.study_worker import worker_process  # not imported by the process that starts the workers
 

@@ -25,7 +25,7 @@ from report_gen.cli.document_options import (
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
 from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
-from report_gen.cli.many_studies import ShardOption, Workers, parse_shard, worker_memory
+from report_gen.cli.many_studies import Engine, ShardOption, Workers, check_engine, parse_shard, worker_memory
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -155,6 +155,7 @@ def draft(
     ] = 1,
     workers: Workers = 0,
     shard: ShardOption = None,
+    engine: Engine = "local",
     max_views: Annotated[
         int | None,
         typer.Option(
@@ -190,6 +191,8 @@ def draft(
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
     chosen_shard = parse_shard(shard)
+    one_study = {"--attention": attention, "--show-preprocessing": show_preprocessing, "--revises": revises}
+    check_engine(engine, output, {**one_study, "--overwrite": overwrite})
     decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
     drafts = DraftRequirements(
@@ -221,6 +224,7 @@ def draft(
         attention=attention,
         preprocessing=show_preprocessing,
         workers=workers,
+        engine=engine,
         image_memory=worker_memory(limit_memory, workers),
     )
     _draft_paths(batch, paths, prior_options, view, chosen_shard, as_study=as_study)

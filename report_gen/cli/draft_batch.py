@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from report_gen.batch import BatchSettings, DraftedStudy, StudyTask, digest_manifests, draft_here, draft_in_processes
+from report_gen.batch import (
+    BatchSettings,
+    DraftedStudy,
+    StudyTask,
+    count_rows,
+    digest_manifests,
+    draft_here,
+    draft_in_processes,
+    draft_on_ray,
+    read_refused,
+)
 from report_gen.cli.document_options import document_settings
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.draft_writing import DraftWriter
@@ -15,7 +28,7 @@ from report_gen.cli.options import study_limits
 from report_gen.cli.prior_input import prior_settings
 from report_gen.errors import ReportGenError
 from report_gen.outputs import DocumentOptions, OutputFormat
-from report_gen.terminal import StopCheck
+from report_gen.terminal import StopCheck, print_notice
 
 if TYPE_CHECKING:
     from report_gen.drafting import DraftRequest, PriorStudy
@@ -83,6 +96,8 @@ class DraftBatch:
     preprocessing: Path | None
     workers: int
     """Number of worker processes; 0 drafts in this process."""
+    engine: Literal["local", "ray"]
+    """What gives the studies to processes."""
     image_memory: int
     """Memory that a worker process may take to read one image, bytes."""
 
@@ -156,14 +171,18 @@ def draft_batch(
     Raises:
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
-    studies = list(models)
     digests = digest_manifests(batch.checkpoints)
     settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
+    settings |= document_settings(batch.documents, batch.revises)
+    for_workers = batch.worker_settings(scopes, digests)
+    if batch.engine == "ray" and batch.output is not None:
+        return _draft_on_ray(batch, batch.output, for_workers, settings, models, priors)
+    studies = list(models)
     with open_output(
         studies,
         batch.output,
         batch.formats,
-        settings=settings | document_settings(batch.documents, batch.revises),
+        settings=settings,
         own_settings=[prior_settings(priors.get(study, ())) for study in studies] if priors else (),
         resume=batch.resume,
         overwrite=batch.overwrite,
@@ -173,31 +192,42 @@ def draft_batch(
         if target.studies:  # the model takes seconds to load
             for output_format in batch.formats:
                 output_format.load_libraries()
-            writer = _draft(batch, batch.worker_settings(scopes, digests), target, models, priors, check_stop)
+            formats = [target.formats(number) for number in range(len(target.studies))]
+            tasks = _tasks(batch, target.studies, models, priors, formats)
+            writer = _draft(batch, for_workers, target, tasks, check_stop)
             result.refused += writer.refused
             result.complete = writer.complete
             result.files = target.files_written
         return result
 
 
-def _draft(
+def _tasks(
     batch: DraftBatch,
-    settings: BatchSettings,
-    target: DraftOutput,
+    studies: Iterable[Study],
     models: Mapping[Study, Sequence[str]],
     priors: Mapping[Study, Sequence[PriorStudy]],
-    check_stop: StopCheck,
-) -> DraftWriter:
-    """Draft the studies of an output, each with one of its models, and write the drafts."""
-    tasks = [
+    formats: Iterable[Sequence[str]],
+) -> list[StudyTask]:
+    """Return what is to do for each study, with the formats in which each is written."""
+    return [
         StudyTask(
             number=number,
             request=batch.drafts.request(study, priors.get(study, ())),
             models=tuple(models[study]),
-            formats=tuple(target.formats(number)),
+            formats=tuple(names),
         )
-        for number, study in enumerate(target.studies)
+        for number, (study, names) in enumerate(zip(studies, formats, strict=False))
     ]
+
+
+def _draft(
+    batch: DraftBatch,
+    settings: BatchSettings,
+    target: DraftOutput,
+    tasks: Sequence[StudyTask],
+    check_stop: StopCheck,
+) -> DraftWriter:
+    """Draft the studies of an output, each with one of its models, and write the drafts."""
     writer = DraftWriter(
         target,
         attention=batch.attention,
@@ -220,6 +250,35 @@ def _draft(
     if writer.complete + len(writer.refused) < len(tasks):
         check_stop()
     return writer
+
+
+def _draft_on_ray(
+    batch: DraftBatch,
+    output: Path,
+    for_workers: BatchSettings,
+    settings: Mapping[str, Any],
+    models: Mapping[Study, Sequence[str]],
+    priors: Mapping[Study, Sequence[PriorStudy]],
+) -> BatchResult:
+    """Draft studies on the nodes of a Ray cluster."""
+    from report_gen import __version__
+
+    names = [output_format.name for output_format in batch.formats]
+    request = json.dumps({**settings, "program_version": __version__, "formats": names}, sort_keys=True)
+    before = count_rows(output)
+    if batch.resume:
+        print_notice(f"{before} studies were drafted before")
+    draft_on_ray(
+        for_workers,
+        _tasks(batch, models, models, priors, repeat(names)),
+        output,
+        request=hashlib.sha256(request.encode()).hexdigest(),
+        workers=batch.workers,
+        resume=batch.resume,
+    )
+    refused = [[error] for error in read_refused(output)]
+    complete = count_rows(output) - len(refused)
+    return BatchResult(complete=complete, files=complete, refused=list(refused))
 
 
 def _checked(results: Iterable[DraftedStudy], check_stop: StopCheck) -> Iterator[DraftedStudy]:

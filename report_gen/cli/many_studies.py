@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -32,6 +34,33 @@ ShardOption = Annotated[
         "files, decides which part a study belongs to.",
     ),
 ]
+
+Engine = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        help="ray: draft on the nodes of a Ray cluster and write Parquet files with a row for each study to --output; "
+        "--workers is the largest number of processes, 0 for one per processor. Needs the extra `ray`."
+    ),
+]
+
+
+def check_engine(engine: Literal["local", "ray"], output: Path | None, others: Mapping[str, object]) -> None:
+    """Check that the options fit the engine.
+
+    Args:
+        engine: Value of --engine.
+        output: Value of --output.
+        others: Values of options that --engine ray does not have.
+
+    Raises:
+        UsageError: An option does not fit.
+    """
+    if engine == "local":
+        return
+    if output is None:
+        raise UsageError("--engine ray writes Parquet files; name their folder with --output")
+    if given := [option for option, value in others.items() if value]:
+        raise UsageError(f"{given[0]}: --engine ray does not have this option; leave one of the two out")
 
 
 def parse_shard(text: str | None) -> Shard | None:

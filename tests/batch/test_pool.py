@@ -69,10 +69,8 @@ def test_a_task_whose_worker_was_killed_once_is_done_again(tmp_path: Path) -> No
 
 
 def test_a_hanging_task_is_refused_after_its_time_and_delays_no_other() -> None:
-    began, seen = time.monotonic(), []
-    with WorkerPool(open_fake_work, refuse, workers=2, seconds=1.5) as workers:
-        for result in workers.run(singles(tasks(8, t0="hang"))):
-            seen.append(result)
+    began = time.monotonic()
+    seen = run(singles(tasks(8, t0="hang")), seconds=1.5)
     assert [result.number for result in seen][-1] == 0
     assert failures(seen) == {0: Failure(late=True)}
     assert time.monotonic() - began < 60
@@ -99,7 +97,7 @@ def test_a_fault_costs_no_process() -> None:
 
 
 def test_an_error_of_all_tasks_is_raised() -> None:
-    with pytest.raises(CheckpointError, match="^the model is broken$"):
+    with pytest.raises(CheckpointError, match=r"^the model is broken$"):
         run(singles(tasks(3, t0="fatal")))
 
 
@@ -128,8 +126,8 @@ def test_batches_are_taken_when_a_worker_is_free() -> None:
 def test_a_batch_that_may_not_start_waits() -> None:
     seen: list[int] = []
     with WorkerPool(open_fake_work, refuse, workers=3, seconds=30) as workers:
-        for result in workers.run(singles(tasks(6)), may_start=lambda batch: batch[0].number <= len(seen)):
-            seen.append(result.number)
+        results = workers.run(singles(tasks(6)), may_start=lambda batch: batch[0].number <= len(seen))
+        seen.extend(result.number for result in results)
     assert seen == list(range(6))  # each began when the one before was finished
 
 
@@ -138,8 +136,7 @@ def test_a_stop_finishes_what_was_begun(tmp_path: Path) -> None:
     batches = [[Task(2 * number, "slow", tmp_path), Task(2 * number + 1, "slow", tmp_path)] for number in range(10)]
     results: list[Result] = []
     with WorkerPool(open_fake_work, refuse, workers=2, seconds=30) as workers:
-        for result in workers.run(batches, should_stop=lambda: bool(results)):
-            results.append(result)
+        results.extend(workers.run(batches, should_stop=lambda: bool(list(tmp_path.iterdir()))))
     begun = sorted(int(path.name) for path in tmp_path.iterdir())
     assert sorted(result.number for result in results) == begun
     assert 2 <= len(results) <= 6

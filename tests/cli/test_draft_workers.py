@@ -21,7 +21,7 @@ from tests.cli.conftest import Command
 from tests.dicom_files import write_dicom
 
 PROGRAM = "from report_gen.cli import run; run()"
-STUDIES = 12
+STUDIES = 40
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +206,55 @@ print("torch" in sys.modules, "transformers" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+def test_shards_draft_every_study_once(
+    report_gen: Command, command: list[str], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    drafts: dict[str, bytes] = {}
+    for index in range(3):
+        out = tmp_path / str(index)
+        answer = report_gen(*command, "-o", out, "--shard", f"{index}/3")
+        assert answer.code == 0
+        of_shard = contents(out)
+        assert f"notice: studies of shard {index}/3: {len(of_shard) // 2}\n" in answer.err
+        assert 0 < len(of_shard) < len(undisturbed)
+        assert not drafts.keys() & of_shard.keys()
+        drafts |= of_shard
+    assert drafts == undisturbed
+
+
+def test_a_shard_without_studies_is_no_error(
+    report_gen: Command, checkpoint: Path, studies: Path, tmp_path: Path
+) -> None:
+    answers = [
+        report_gen(
+            "draft", studies / "study-00", "--checkpoint", checkpoint, "-o", tmp_path / "out", "--shard", f"{index}/2"
+        )
+        for index in range(2)
+    ]
+    assert [answer.code for answer in answers] == [0, 0]
+    assert sorted("studies of shard" in answer.err and answer.err.count(": 1\n") for answer in answers) == [0, 1]
+    assert len(contents(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("shard", ["8/8", "-1/8", "1", "a/b", "0/0", "1/8/2"])
+def test_a_wrong_shard(report_gen: Command, studies: Path, shard: str) -> None:
+    answer = report_gen("draft", studies, f"--shard={shard}")
+    assert answer.code == 2
+    assert f"--shard {shard!r}: write I/N with I from 0 to N-1, such as 0/8 for the first of 8 parts" in answer.err
+
+
+def test_a_prior_study_may_be_in_another_shard(report_gen: Command, checkpoint: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        uids = {"StudyInstanceUID": f"1.2.3.{2 * number}", "SOPInstanceUID": f"1.2.3.{number}.1"}
+        header = {"PatientID": "P", "StudyDate": f"2026010{number + 1}", "Modality": "DX", "BodyPartExamined": "CHEST"}
+        image = noise_image(number).astype(np.uint16)
+        write_dicom(tmp_path / "in" / f"{number}.dcm", image, **uids, **header)
+    options = ("--checkpoint", checkpoint, "--candidates", 1, "--prior", "auto")
+    whole = report_gen("draft", tmp_path / "in", "-o", tmp_path / "whole", *options)
+    assert "studies with a prior study: 1 of 2" in whole.err
+    for index in range(5):
+        report_gen("draft", tmp_path / "in", "-o", tmp_path / "shards", *options, "--shard", f"{index}/5")
+    assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
+    assert b"the prior study is not compared" in contents(tmp_path / "shards")["1.2.3.2.txt"]  # but it was found
