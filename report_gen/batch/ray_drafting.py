@@ -86,8 +86,8 @@ class RayDrafter:
 class NoFilter(IdColumnCheckpointManager):  # type: ignore[misc]  # Ray has no types
     """Lets Ray record the studies that are written, but not look for those that were written before.
 
-    Ray's filter is an actor that needs a processor and 1 GiB. On a small cluster the actors that draft then wait for its
-    processor, and it waits for them. `remaining_studies` leaves the studies out instead.
+    Ray's filter is an actor that needs a processor and 1 GiB. On a small cluster the actors that draft then wait for
+    its processor, and it waits for them. `remaining_studies` leaves the studies out instead.
     """
 
     def load_checkpoint(self, *_: Any, **__: Any) -> tuple[None, int]:
