@@ -6,6 +6,7 @@ A worker writes no file, so it can be killed at any moment. It ends when the pro
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -108,6 +109,9 @@ class WorkerProcess:
         """
         if has_died:
             self._process.join(_EXIT_SECONDS)
+        if self._process.pid is not None:
+            with suppress(OSError):  # a decoder that hangs in a process of its own would outlive the worker
+                os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()
         self._process.join()
         self.connection.close()
@@ -128,6 +132,7 @@ def _server_context() -> ForkServerContext:
 
 def _serve(connection: Connection, open_work: Callable[[], AbstractContextManager[Work[Any, Any]]]) -> None:
     """Do the work of a worker process until the other end of the pipe is closed."""
+    os.setsid()  # a group of its own, which `WorkerProcess.stop` kills
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)

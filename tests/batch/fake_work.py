@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ class Task:
 
     number: int
     action: str = ""
-    """`crash`, `crash once`, `hang`, `raise`, `no memory`, `fatal`, `slow`, or empty."""
+    """`crash`, `crash once`, `hang`, `decoder hangs`, `raise`, `no memory`, `fatal`, `slow`, or empty."""
     folder: Path = Path()
     """Folder for a file that tells that the task was begun."""
 
@@ -57,6 +58,10 @@ class FakeWork:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case "hang":
                 time.sleep(1000)
+            case "decoder hangs":
+                decoder = subprocess.Popen(["sleep", "1000"])  # noqa: S607 - a program of the system
+                (task.folder / "decoder").write_text(str(decoder.pid))
+                decoder.wait()
             case "raise":
                 raise ValueError("the name of a patient")
             case "no memory":

@@ -76,6 +76,15 @@ def test_a_hanging_task_is_refused_after_its_time_and_delays_no_other() -> None:
     assert time.monotonic() - began < 60
 
 
+def test_a_process_that_a_hanging_task_has_started_is_killed_as_well(tmp_path: Path) -> None:
+    assert failures(run([[Task(0, "decoder hangs", tmp_path)]], seconds=1)) == {0: Failure(late=True)}
+    decoder = int((tmp_path / "decoder").read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(decoder) and psutil.Process(decoder).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("action", "failure"),
     [
