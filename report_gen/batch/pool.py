@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Generic, Protocol, TypeVar
 
 from report_gen.batch.worker import Failed, Fatal, Started, Work, WorkerProcess
-from report_gen.errors import ResourceError
+from report_gen.errors import ReportGenError, ResourceError
 
 _GRACE_SECONDS = 10.0
 """Time beyond the limit of a task. Work that checks its limit itself ends earlier and gives a better message."""
@@ -90,6 +90,8 @@ class WorkerPool(Generic[T, R]):
         """The batch that may not start yet."""
         self._ends = Counter[int]()
         self._failed_starts = 0
+        self._ready = deque[R]()
+        self._fatal: ReportGenError | None = None
 
     def __enter__(self) -> WorkerPool[T, R]:
         return self
@@ -106,7 +108,7 @@ class WorkerPool(Generic[T, R]):
         may_start: Callable[[Sequence[T]], bool] = lambda _: True,
         should_stop: Callable[[], object] = lambda: False,
     ) -> Iterator[R]:
-        """Yield one result for each task, as soon as it is there. No more batches are begun than there are workers.
+        """Yield one result for each task, as soon as it is there. As many batches are in progress as there are workers.
 
         Args:
             batches: The tasks, which are taken when a worker is free.
@@ -124,10 +126,15 @@ class WorkerPool(Generic[T, R]):
                 stop_at = min(stop_at, time.monotonic() + _STOP_SECONDS)
             else:
                 self._begin(remaining, may_start)
-            if not any(worker.tasks for worker in self._workers):
+            is_over = not self._ready and not any(worker.tasks for worker in self._workers)
+            while self._ready:  # the workers work while a result is written
+                yield self._ready.popleft()
+            if self._fatal is not None:
+                raise self._fatal
+            if is_over:
                 return
-            yield from self._receive()
-            yield from self._end_late()
+            self._receive()
+            self._end_late()
 
     def _begin(self, remaining: Iterator[Sequence[T]], may_start: Callable[[Sequence[T]], bool]) -> None:
         """Give work to the workers that have none; start workers as long as there is work for them."""
@@ -147,40 +154,41 @@ class WorkerPool(Generic[T, R]):
             worker.tasks, worker.has_started, worker.since = batch, False, time.monotonic()
             worker.process.send(batch)
 
-    def _receive(self) -> Iterator[R]:
-        """Yield the results that workers have sent."""
-        busy = {worker.process.connection: worker for worker in self._workers if worker.tasks}
-        for connection in wait(list(busy), _POLL_SECONDS):
-            worker = busy[connection]  # type: ignore[index]  # `wait` returns what it was given
+    def _receive(self) -> None:
+        """Receive the results that workers have sent."""
+        busy: dict[object, _Worker[T]] = {worker.process.connection: worker for worker in self._workers if worker.tasks}
+        for connection in wait([worker.process.connection for worker in busy.values()], _POLL_SECONDS if busy else 0):
+            worker = busy[connection]
             worker.since = time.monotonic()
             match worker.process.receive():
                 case None:
-                    yield from self._end(worker)
+                    self._end(worker)
                 case Started():
                     worker.has_started = True
                 case Failed(kind, is_out_of_memory):
                     tasks, worker.tasks = worker.tasks, []
-                    yield from self._fail(tasks, Failure(fault=kind, memory=is_out_of_memory))
+                    self._fail(tasks, Failure(fault=kind, memory=is_out_of_memory))
                 case Fatal(error):
-                    raise error
+                    self._fatal = error
+                    worker.tasks = []
                 case result:
                     self._failed_starts = 0
                     worker.tasks = [task for task in worker.tasks if task.number != result.number]
-                    yield result
+                    self._ready.append(result)
 
-    def _end_late(self) -> Iterator[R]:
+    def _end_late(self) -> None:
         """Kill the workers that take too long."""
         for worker in [one for one in self._workers if one.tasks]:
             limit = _START_SECONDS if not worker.has_started else self._seconds and self._seconds + _GRACE_SECONDS
             if limit and time.monotonic() - worker.since > limit:
-                yield from self._end(worker, late=True)
+                self._end(worker, late=True)
 
-    def _end(self, worker: _Worker[T], *, late: bool = False) -> Iterator[R]:
+    def _end(self, worker: _Worker[T], *, late: bool = False) -> None:
         """Remove a worker that died or is late, and repeat its tasks or refuse them."""
         self._workers.remove(worker)
         ended = worker.process.stop(has_died=not late)
         if worker.has_started:
-            yield from self._fail(worker.tasks, Failure(ended="" if late else ended, late=late))
+            self._fail(worker.tasks, Failure(ended="" if late else ended, late=late))
             return
         self._failed_starts += 1
         if self._failed_starts == _STARTS:
@@ -190,7 +198,7 @@ class WorkerPool(Generic[T, R]):
             )
         self._retries.append(worker.tasks)
 
-    def _fail(self, tasks: list[T], failure: Failure) -> Iterator[R]:
+    def _fail(self, tasks: list[T], failure: Failure) -> None:
         """Repeat the tasks of a batch one by one; refuse a task that was alone, at the second end of its process."""
         if len(tasks) > 1:
             self._retries.extend([task] for task in tasks)
@@ -200,4 +208,4 @@ class WorkerPool(Generic[T, R]):
         if failure.ended and self._ends[task.number] < _ATTEMPTS:
             self._retries.append(tasks)
         else:
-            yield self._refuse(task, failure)
+            self._ready.append(self._refuse(task, failure))

@@ -249,13 +249,14 @@ def _draft_paths(
         # A prior study may be in another shard.
         found, unread = read_input(archives, view, as_study=as_study, shard=None if prior.is_auto else shard)
         studies = [study for study in found if shard is None or shard.contains_study(study)]
+        elsewhere = [study for study in found if shard is not None and not shard.contains_study(study)]
         if shard is not None:
             print_notice(f"studies of shard {shard}: {len(studies)}")
         if studies:
             scopes = read_scopes(batch.checkpoints)
             choose = partial(choose_models_of, scopes=scopes, force=batch.drafts.force, max_views=batch.max_views)
             models, outside = choose(studies)
-            others, _ = choose(study for study in found if study not in set(studies))
+            others, _ = choose(elsewhere)
             studies = list(models)
             unread += outside
         _check_drawings(batch.drawings, len(studies))

@@ -59,7 +59,7 @@ class FakeWork:
             case "hang":
                 time.sleep(1000)
             case "decoder hangs":
-                decoder = subprocess.Popen(["sleep", "1000"])  # noqa: S607 - a program of the system
+                decoder = subprocess.Popen(["sleep", "1000"])
                 (task.folder / "decoder").write_text(str(decoder.pid))
                 decoder.wait()
             case "raise":
