@@ -1,8 +1,13 @@
-"""Check numbers that a caller of the Python API gives."""
+"""Types and checks of arguments that the command line and the Python interface have in common."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from report_gen.errors import UsageError
+
+DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
+"""Numbers that a model computes with; see `resolve_dtype`."""
 
 MAX_SEED = 2**64 - 1
 """Largest seed: readers of JSON and random generators expect a number of 64 bits."""

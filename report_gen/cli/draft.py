@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +27,7 @@ from report_gen.cli.document_options import (
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
 from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
+from report_gen.cli.many_studies import Engine, ShardOption, Workers, check_engine, parse_shard, worker_memory
 from report_gen.cli.missing_paths import report_missing_paths
 from report_gen.cli.options import (
     MAX_BATCH,
@@ -48,6 +50,9 @@ from report_gen.cli.prior_input import Prior, PriorDays, PriorOptions, PriorRepo
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_errors, print_notice, set_verbosity, stop_on_signals
+
+if TYPE_CHECKING:
+    from report_gen.imaging import Shard
 
 _COMPLETE = "every file that was written is complete"
 
@@ -157,6 +162,9 @@ def draft(
             "other studies through rounding.",
         ),
     ] = 1,
+    workers: Workers = 0,
+    shard: ShardOption = None,
+    engine: Engine = "local",
     max_views: Annotated[
         int | None,
         typer.Option(
@@ -191,6 +199,9 @@ def draft(
     )
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
+    chosen_shard = parse_shard(shard)
+    one_study = {"--attention": attention, "--show-preprocessing": show_preprocessing, "--revises": revises}
+    check_engine(engine, output, {**one_study, "--overwrite": overwrite})
     decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
     report_missing_paths(paths, sys.argv[1:])
@@ -222,12 +233,21 @@ def draft(
         revises=revises,
         attention=attention,
         preprocessing=show_preprocessing,
+        workers=workers,
+        engine=engine,
+        image_memory=worker_memory(limit_memory, workers),
     )
-    _draft_paths(batch, paths, prior_options, view, as_study=as_study)
+    _draft_paths(batch, paths, prior_options, view, chosen_shard, as_study=as_study)
 
 
 def _draft_paths(
-    batch: DraftBatch, paths: Sequence[Path], prior: PriorOptions, view: ViewPosition | None, *, as_study: bool
+    batch: DraftBatch,
+    paths: Sequence[Path],
+    prior: PriorOptions,
+    view: ViewPosition | None,
+    shard: Shard | None,
+    *,
+    as_study: bool,
 ) -> None:
     """Read and draft the studies at the paths, and print what was refused."""
     hint = _COMPLETE if batch.output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
@@ -236,17 +256,24 @@ def _draft_paths(
         unpacked(paths) as archives,
         unpacked(prior.paths) as prior_archives,
     ):
-        studies, unread = read_input(archives, view, as_study=as_study)
+        # A prior study may be in another shard.
+        found, unread = read_input(archives, view, as_study=as_study, shard=None if prior.is_auto else shard)
+        studies = [study for study in found if shard is None or shard.contains_study(study)]
+        elsewhere = [study for study in found if shard is not None and not shard.contains_study(study)]
+        if shard is not None:
+            print_notice(f"studies of shard {shard}: {len(studies)}")
         if studies:
             scopes = read_scopes(batch.checkpoints)
-            models, outside = choose_models_of(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            choose = partial(choose_models_of, scopes=scopes, force=batch.drafts.force, max_views=batch.max_views)
+            models, outside = choose(studies)
+            others, _ = choose(elsewhere)
             studies = list(models)
             unread += outside
         _check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
         result = BatchResult()
         if studies:
-            priors = read_priors(studies, prior, prior_archives, view, as_study=as_study)
+            priors = read_priors(studies, list(others), prior, prior_archives, view, as_study=as_study)
             result = draft_batch(batch, models, scopes, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from report_gen.arguments import DtypeName
+from report_gen.batch import (
+    BatchSettings,
+    DraftedStudy,
+    StudyTask,
+    count_rows,
+    digest_manifests,
+    draft_here,
+    draft_in_processes,
+    draft_on_ray,
+    read_refused,
+)
 from report_gen.cli.document_options import document_settings
-from report_gen.cli.draft_models import digest_manifests, open_drafters, read_model_cards
 from report_gen.cli.draft_output import DraftOutput, open_output
-from report_gen.cli.draft_writing import DocumentComposer, write_drafts
-from report_gen.cli.options import DtypeName, study_limits
+from report_gen.cli.draft_writing import DraftWriter
+from report_gen.cli.options import study_limits
 from report_gen.cli.prior_input import prior_settings
 from report_gen.errors import ReportGenError
 from report_gen.outputs import DocumentOptions, OutputFormat
+from report_gen.terminal import StopCheck, print_notice
 
 if TYPE_CHECKING:
-    from report_gen.drafting import DrafterSet, DraftRequest, PriorStudy
+    from report_gen.drafting import DraftRequest, PriorStudy
     from report_gen.generation import Decoding
     from report_gen.imaging.scope_choice import ModelScope
     from report_gen.records import FindingLocation, FindingState, Study
@@ -80,11 +95,37 @@ class DraftBatch:
     revises: Path | None
     attention: Path | None
     preprocessing: Path | None
+    workers: int
+    """Number of worker processes; 0 drafts in this process."""
+    engine: Literal["local", "ray"]
+    """What gives the studies to processes."""
+    image_memory: int
+    """Memory that a worker process may take to read one image, bytes."""
 
     @property
     def drawings(self) -> Mapping[str, Path | None]:
         """The files of the drawings, by option."""
         return {"--attention": self.attention, "--show-preprocessing": self.preprocessing}
+
+    def worker_settings(self, scopes: Mapping[str, ModelScope], digests: str) -> BatchSettings:
+        """Return what the process that drafts needs to know."""
+        return BatchSettings(
+            checkpoints=self.checkpoints,
+            scopes=scopes,
+            digests=digests,
+            base=self.base,
+            device=self.device,
+            dtype=self.dtype,
+            decoding=self.drafts.decoding,
+            batch_size=self.batch_size,
+            limits=study_limits(self.max_views, self.timeout),
+            force=self.drafts.force,
+            documents=self.documents,
+            revises=self.revises,
+            attention=self.attention is not None,
+            preprocessing=self.preprocessing is not None,
+            image_memory=self.image_memory,
+        )
 
 
 @dataclass(kw_only=True)
@@ -117,7 +158,7 @@ def draft_batch(
     models: Mapping[Study, Sequence[str]],
     scopes: Mapping[str, ModelScope],
     priors: Mapping[Study, Sequence[PriorStudy]],
-    check_stop: Callable[[], None],
+    check_stop: StopCheck,
 ) -> BatchResult:
     """Draft studies, and write each draft as soon as it is there.
 
@@ -131,14 +172,18 @@ def draft_batch(
     Raises:
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
-    studies = list(models)
     digests = digest_manifests(batch.checkpoints)
     settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
+    settings |= document_settings(batch.documents, batch.revises)
+    for_workers = batch.worker_settings(scopes, digests)
+    if batch.engine == "ray" and batch.output is not None:
+        return _draft_on_ray(batch, batch.output, for_workers, settings, models, priors)
+    studies = list(models)
     with open_output(
         studies,
         batch.output,
         batch.formats,
-        settings=settings | document_settings(batch.documents, batch.revises),
+        settings=settings,
         own_settings=[prior_settings(priors.get(study, ())) for study in studies] if priors else (),
         resume=batch.resume,
         overwrite=batch.overwrite,
@@ -148,35 +193,97 @@ def draft_batch(
         if target.studies:  # the model takes seconds to load
             for output_format in batch.formats:
                 output_format.load_libraries()
-            drafters = open_drafters(
-                batch.checkpoints, scopes, digests=digests, base=batch.base, device=batch.device, dtype=batch.dtype
-            )
-            failed = _draft(batch, target, drafters, models, priors, check_stop)
-            result.refused += failed
-            result.complete = len(target.studies) - len(failed)
+            formats = [target.formats(number) for number in range(len(target.studies))]
+            tasks = _tasks(batch, target.studies, models, priors, formats)
+            writer = _draft(batch, for_workers, target, tasks, check_stop)
+            result.refused += writer.refused
+            result.complete = writer.complete
             result.files = target.files_written
         return result
 
 
-def _draft(
+def _tasks(
     batch: DraftBatch,
-    target: DraftOutput,
-    drafters: DrafterSet,
+    studies: Iterable[Study],
     models: Mapping[Study, Sequence[str]],
     priors: Mapping[Study, Sequence[PriorStudy]],
-    check_stop: Callable[[], None],
-) -> list[Sequence[ReportGenError]]:
-    """Draft the studies of an output, each with one of its models. Return the errors of each incomplete study."""
-    drafted = drafters.draft_all(
-        [batch.drafts.request(study, priors.get(study, ())) for study in target.studies],
-        [models[study] for study in target.studies],
-        decoding=batch.drafts.decoding,
-        batch_size=batch.batch_size,
-        force=batch.drafts.force,
-        limits=study_limits(batch.max_views, batch.timeout),
+    formats: Iterable[Sequence[str]],
+) -> list[StudyTask]:
+    """Return what is to do for each study, with the formats in which each is written."""
+    return [
+        StudyTask(
+            number=number,
+            request=batch.drafts.request(study, priors.get(study, ())),
+            models=tuple(models[study]),
+            formats=tuple(names),
+        )
+        for number, (study, names) in enumerate(zip(studies, formats, strict=False))
+    ]
+
+
+def _draft(
+    batch: DraftBatch,
+    settings: BatchSettings,
+    target: DraftOutput,
+    tasks: Sequence[StudyTask],
+    check_stop: StopCheck,
+) -> DraftWriter:
+    """Draft the studies of an output, each with one of its models, and write the drafts."""
+    writer = DraftWriter(
+        target,
+        attention=batch.attention,
+        preprocessing=batch.preprocessing,
+        name_models=len(batch.checkpoints) > 1,
     )
-    cards = read_model_cards(batch.checkpoints)
-    documents = DocumentComposer(cards, batch.documents, batch.revises, priors, batch.max_views)
-    return write_drafts(
-        target, drafted, documents, check_stop, attention=batch.attention, preprocessing=batch.preprocessing
+    if not batch.workers:
+        writer.write(_checked(draft_here(settings, tasks), check_stop))
+        return writer
+    with check_stop.finish_work():
+        writer.write(
+            draft_in_processes(
+                settings,
+                tasks,
+                workers=min(batch.workers, len(tasks)),
+                in_order=batch.output is None,
+                should_stop=lambda: check_stop.received,
+            )
+        )
+    if writer.complete + len(writer.refused) < len(tasks):
+        check_stop()
+    return writer
+
+
+def _draft_on_ray(
+    batch: DraftBatch,
+    output: Path,
+    for_workers: BatchSettings,
+    settings: Mapping[str, Any],
+    models: Mapping[Study, Sequence[str]],
+    priors: Mapping[Study, Sequence[PriorStudy]],
+) -> BatchResult:
+    """Draft studies on the nodes of a Ray cluster."""
+    from report_gen import __version__
+
+    names = [output_format.name for output_format in batch.formats]
+    request = json.dumps({**settings, "program_version": __version__, "formats": names}, sort_keys=True)
+    before = count_rows(output)
+    if batch.resume:
+        print_notice(f"{before} studies were drafted before")
+    draft_on_ray(
+        for_workers,
+        _tasks(batch, models, models, priors, repeat(names)),
+        output,
+        request=hashlib.sha256(request.encode()).hexdigest(),
+        workers=batch.workers,
+        resume=batch.resume,
     )
+    refused = [[error] for error in read_refused(output)]
+    complete = count_rows(output) - len(refused)
+    return BatchResult(complete=complete, files=complete, refused=list(refused))
+
+
+def _checked(results: Iterable[DraftedStudy], check_stop: StopCheck) -> Iterator[DraftedStudy]:
+    """Pass results on, unless a signal has stopped the command."""
+    for result in results:
+        check_stop()
+        yield result

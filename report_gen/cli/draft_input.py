@@ -13,7 +13,7 @@ from report_gen.records import ViewPosition
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
-    from report_gen.imaging import UnpackedArchives
+    from report_gen.imaging import Shard, UnpackedArchives
     from report_gen.records import Study
 
 _log = logging.getLogger(__name__)
@@ -29,12 +29,12 @@ def unpacked(paths: Iterable[Path]) -> Iterator[UnpackedArchives]:
 
 
 def read_input(
-    archives: UnpackedArchives, view: ViewPosition | None, *, as_study: bool
+    archives: UnpackedArchives, view: ViewPosition | None, *, as_study: bool, shard: Shard | None = None
 ) -> tuple[list[Study], list[StudyError]]:
-    """Read every study at the paths; also return the errors of studies that cannot be read."""
+    """Read every study at the paths, or those of a shard; also return the errors of studies that cannot be read."""
     from report_gen.imaging import read_studies
 
-    found = read_studies(*archives.paths, as_study=as_study)
+    found = read_studies(*archives.paths, as_study=as_study, shard=shard)
     for notice in found.notices:
         print_notice(archives.restore_names(notice))
     studies, refused = list(found.studies), [*archives.refused, *found.refused]

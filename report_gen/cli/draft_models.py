@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from report_gen.cli.options import DtypeName, load_drafter
-from report_gen.errors import CheckpointError, StudyError, UsageError
+from report_gen.errors import StudyError, UsageError
 from report_gen.records import FindingLocation, FindingState
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, DrafterSet
     from report_gen.imaging.scope_choice import ModelScope
     from report_gen.records import Study
 
@@ -88,64 +85,3 @@ def choose_models_of(
         except StudyError as error:
             refused.append(error)
     return models, refused
-
-
-def digest_manifests(checkpoints: Mapping[str, Path]) -> str:
-    """Return the SHA-256 of the manifest of each checkpoint, which identify the content of their files.
-
-    Raises:
-        CheckpointError: A checkpoint has no manifest.
-    """
-    from report_gen.model import manifest_digest
-
-    return " ".join(map(manifest_digest, checkpoints.values()))
-
-
-def read_model_cards(checkpoints: Mapping[str, Path]) -> dict[str, str]:
-    """Return the model card of each checkpoint by its name, Markdown.
-
-    Raises:
-        CheckpointError: A model card cannot be read.
-    """
-    from report_gen.model import read_model_card
-
-    return {name: read_model_card(folder) for name, folder in checkpoints.items()}
-
-
-def open_drafters(
-    checkpoints: Mapping[str, Path],
-    scopes: Mapping[str, ModelScope],
-    *,
-    digests: str,
-    base: str | None,
-    device: str,
-    dtype: DtypeName,
-) -> DrafterSet:
-    """Return the drafters of the models, each of which is loaded when the first study needs it.
-
-    Args:
-        checkpoints: Folders of the models by name.
-        scopes: Scope of each model by its name.
-        digests: `digest_manifests` of the checkpoints, which must not change until a model is loaded.
-        base: As in `load_drafter`.
-        device: As in `load_drafter`.
-        dtype: As in `load_drafter`.
-    """
-    from report_gen.drafting import DrafterSet
-
-    return DrafterSet(partial(_load, checkpoints, digests, base, device, dtype), scopes)
-
-
-def _load(
-    checkpoints: Mapping[str, Path],
-    digests: str,
-    base: str | None,
-    device: str,
-    dtype: DtypeName,
-    name: str,
-) -> Drafter:
-    """Load a model, unless one of the checkpoints was replaced since their manifests were read."""
-    drafter = load_drafter(checkpoints[name], base=base, device=device, dtype=dtype)
-    if digest_manifests(checkpoints) != digests:  # a training run replaces its best one
-        raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
-    return drafter

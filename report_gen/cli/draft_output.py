@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
-from report_gen.outputs import DraftDocument, OutputFormat, format_names, get_format
+from report_gen.outputs import OutputFormat, format_names, get_format
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
@@ -28,18 +28,21 @@ class DraftOutput(Protocol):
     files_written: int
     """Number of files that were written to a folder."""
 
-    def needs_attention(self, number: int) -> bool:
-        """Return whether a format in which a study is written needs the attention of its findings."""
+    def formats(self, number: int) -> Sequence[str]:
+        """Return the names of the formats in which a study is written."""
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         """Write the draft of a study in every format. If a format fails, the other formats are still written.
 
         Args:
             number: Index of the study in `studies`.
-            document: The draft.
+            documents: The content of each file, or why the file cannot be written, by the name of its format.
 
         Returns:
             An error for each file of the study that is not written.
+
+        Raises:
+            UsageError: A library of a format is missing.
         """
 
 
@@ -135,12 +138,12 @@ class _StandardOutput:
         self._format = output_format
         self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
-    def needs_attention(self, number: int) -> bool:
-        return self._format.needs_attention
+    def formats(self, number: int) -> Sequence[str]:
+        return (self._format.name,)
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         try:
-            text = self._format.render(document).decode()
+            text = _require(documents[self._format.name]).decode()
         except (StudyError, OutputError) as error:
             return [error]
         if self._format.media_type.endswith("json"):
@@ -176,17 +179,18 @@ class _DraftFolder:
         self._names = {output_format.name for output_format in formats}
         self._settings = settings
 
-    def needs_attention(self, number: int) -> bool:
-        return any(self._formats[file.suffix].needs_attention for file in self._plans[number].remaining)
+    def formats(self, number: int) -> Sequence[str]:
+        return [self._formats[file.suffix].name for file in self._plans[number].remaining]
 
-    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
         errors: list[ReportGenError] = list(self._plans[number].refused)
         is_renamed = False
         written: DraftFile | None = None
         for file in self._plans[number].remaining:
             named = file.with_digits(self._journal.folder) if is_renamed else file
             try:
-                is_renamed |= self._write(named, document)
+                content = _require(documents[self._formats[file.suffix].name])
+                is_renamed |= self._write(named, content)
             except (StudyError, OutputError) as error:
                 errors.append(error)
             else:
@@ -212,9 +216,8 @@ class _DraftFolder:
             f"version of the program: {names}; renew with {' '.join(renewing)}, or remove"
         )
 
-    def _write(self, file: DraftFile, document: DraftDocument) -> bool:
+    def _write(self, file: DraftFile, content: bytes) -> bool:
         """Write one file. Return whether another process has taken the name for other images."""
-        content = self._formats[file.suffix].render(document)
         if self._as_version:
             self._journal.write_version(file, content)
             return False
@@ -222,3 +225,10 @@ class _DraftFolder:
         if written.replaced.is_edited:
             print_notice(f"{self._journal.folder / written.file.name}: was edited, and is replaced (--overwrite)")
         return written.file.name != file.name
+
+
+def _require(document: bytes | ReportGenError) -> bytes:
+    """Return the content of a file; raise the error for which it cannot be written."""
+    if isinstance(document, ReportGenError):
+        raise document
+    return document

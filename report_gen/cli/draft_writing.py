@@ -1,125 +1,81 @@
-"""Write the drafts of a batch as documents, and draw what the user asked for."""
+"""Write the drafts of a batch and the drawings that the user asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from report_gen.batch import DraftedStudy
 from report_gen.cli.draft_output import DraftOutput
-from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
-from report_gen.outputs import DocumentOptions, DraftDocument
-from report_gen.terminal import name_options
-
-if TYPE_CHECKING:
-    from report_gen.drafting import Drafted, Drafter, PriorStudy
-    from report_gen.records import Report, Study
+from report_gen.errors import OutputError, ReportGenError, UsageError
 
 
-@dataclass(frozen=True)
-class DocumentComposer:
-    """Puts drafts together with what their documents contain beside them."""
-
-    model_cards: Mapping[str, str]
-    """Model card of each model that may draft, by its name."""
-    options: DocumentOptions
-    revises: Path | None
-    priors: Mapping[Study, Sequence[PriorStudy]]
-    """Prior studies by study; studies without one may be missing."""
-    max_views: int | None
-    """Largest number of images of a study; None for that of the model."""
-
-    def compose(self, study: Study, report: Report, drafted: Drafted, *, with_images: bool) -> DraftDocument:
-        """Return the document of a study; with images, the attention of the findings if the model has findings."""
-        with_attention = with_images and bool(drafted.drafter.schema.stated)
-        return DraftDocument(
-            report=replace(report, notices=tuple(map(name_options, report.notices))),
-            study=study,
-            attention=drafted.drafter.attention_map(study) if with_attention else None,
-            given=drafted.drafter.given_slices(study, max_views=self.max_views) if with_images else (),
-            model_card=self.model_cards[drafted.model],
-            options=self.options,
-            revises=self.revises,
-            priors=tuple(prior.study for prior in self.priors.get(study, ())),
-        )
-
-
-def write_drafts(
-    target: DraftOutput,
-    results: Iterable[Drafted],
-    documents: DocumentComposer,
-    check_stop: Callable[[], None],
-    *,
-    attention: Path | None,
-    preprocessing: Path | None,
-) -> list[Sequence[ReportGenError]]:
-    """Write each draft as soon as it is there, and draw what the user asked for.
+class DraftWriter:
+    """Writes each draft as soon as it is there.
 
     Args:
         target: Where the drafts are written.
-        results: A report or an error for each study of `target`, with the model that gave it.
-        documents: Puts a draft together with what its documents contain beside it.
-        check_stop: Raises an exception if a signal has stopped the command.
         attention: File for a drawing of the attention; None if none is requested.
         preprocessing: File for a drawing of the preprocessing; None if none is requested.
-
-    Returns:
-        The errors of each study that cannot be drafted, or of which a file is not written.
+        name_models: Print which model drafted which studies, because the user has not chosen it.
     """
-    from report_gen.terminal import print_notice, track
 
-    refused, drafted_by = list[Sequence[ReportGenError]](), dict[str, list[str]]()
-    tracked = track(results, total=len(target.studies), description="drafting")
-    for number, (study, drafted) in enumerate(zip(target.studies, tracked, strict=True)):
-        check_stop()
-        try:
-            if isinstance(drafted.result, StudyError):
-                raise drafted.result
-            with_images = target.needs_attention(number) or attention is not None
-            document = documents.compose(study, drafted.result, drafted, with_images=with_images)
-        except StudyError as error:
-            refused.append([error])
-            continue
-        named = f"{drafted.model} ({document.report.provenance.model_name})"
-        drafted_by.setdefault(named, []).append(study.name)
-        for notice in document.report.forced:
-            print_notice(f"{study.path}: {notice}")
-        errors = list(target.write(number, document))
-        if attention:
-            errors += _draw(attention, partial(_draw_attention, document))
-        if preprocessing:
-            errors += _draw(preprocessing, partial(_draw_preprocessing, drafted.drafter, study))
-        if errors:
-            refused.append(errors)
-    if len(documents.model_cards) > 1:  # the user has not chosen the model
-        for model, names in drafted_by.items():  # one line is enough for a thousand radiographs
-            others = f" and {len(names) - 1} more" if len(names) > 1 else ""
-            print_notice(f"{names[0]}{others}: drafted by the embedded model {model}")
-    return refused
+    def __init__(
+        self, target: DraftOutput, *, attention: Path | None, preprocessing: Path | None, name_models: bool
+    ) -> None:
+        self._target, self._attention, self._preprocessing = target, attention, preprocessing
+        self._name_models, self._drafted_by = name_models, dict[str, list[int]]()
+        self.complete = 0
+        """Studies of which every file was written."""
+        self._failed = dict[int, list[ReportGenError]]()
+
+    @property
+    def refused(self) -> list[list[ReportGenError]]:
+        """The errors of each study that cannot be drafted, or of which a file is not written, in their order."""
+        return [self._failed[number] for number in sorted(self._failed)]
+
+    def write(self, results: Iterable[DraftedStudy]) -> None:
+        """Write the documents of studies, and show a progress bar.
+
+        Raises:
+            UsageError: A library of a format or what is to be drawn is missing.
+        """
+        from report_gen.terminal import print_notice, track
+
+        for result in track(results, total=len(self._target.studies), description="drafting"):
+            if errors := self._write(result):
+                self._failed[result.number] = errors
+            else:
+                self.complete += 1
+        if self._name_models:
+            for model, numbers in self._drafted_by.items():  # one line is enough for a thousand radiographs
+                others = f" and {len(numbers) - 1} more" if len(numbers) > 1 else ""
+                name = self._target.studies[min(numbers)].name
+                print_notice(f"{name}{others}: drafted by the embedded model {model}")
+
+    def _write(self, result: DraftedStudy) -> list[ReportGenError]:
+        from report_gen.terminal import print_notice
+
+        if result.refused is not None:
+            return [result.refused]
+        self._drafted_by.setdefault(f"{result.model} ({result.model_name})", []).append(result.number)
+        for notice in result.forced:
+            print_notice(f"{self._target.studies[result.number].path}: {notice}")
+        errors = list(self._target.write(result.number, result.documents))
+        drawings = ((self._attention, result.attention), (self._preprocessing, result.preprocessing))
+        return errors + [error for path, content in drawings if path for error in _write_drawing(path, content)]
 
 
-def _draw(path: Path, draw: Callable[[], bytes]) -> list[ReportGenError]:
+def _write_drawing(path: Path, content: bytes | ReportGenError | None) -> list[ReportGenError]:
     """Write a drawing. Return the error if it cannot be drawn or written."""
     from report_gen.files import write_atomically
 
+    if isinstance(content, UsageError):
+        raise content
+    if isinstance(content, ReportGenError):
+        return [content]
     try:
-        write_atomically(path, draw())
-    except (StudyError, OutputError) as error:
+        write_atomically(path, content or b"")
+    except OutputError as error:
         return [error]
     return []
-
-
-def _draw_attention(document: DraftDocument) -> bytes:
-    from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
-
-    if document.attention is None:
-        raise UsageError("--attention: the model has no findings, so there is nothing to draw; leave the option out")
-    return format_overlay(document.report, document.attention)
-
-
-def _draw_preprocessing(drafter: Drafter, study: Study) -> bytes:
-    from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
-
-    return format_preprocessing(drafter.preprocessing_stages(study))

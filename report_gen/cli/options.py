@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from report_gen.arguments import MAX_SEED as MAX_SEED  # for all commands
+from report_gen.arguments import DtypeName
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),
 ]
-DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
 Dtype = Annotated[
     DtypeName,
     typer.Option(
@@ -108,28 +107,16 @@ def load_drafter(
         checkpoint: Checkpoint folder; None for the embedded checkpoint.
         base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `auto`, `float32`, `bfloat16` or `int8`. `auto` is what `report-gen bench --tune` found for the
-            checkpoint on this machine, if it was run, and else as in `resolve_dtype`.
+        dtype: As in `load_tuned_drafter`.
 
     Raises:
         UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.
         CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
-    import torch
+    from report_gen.drafting import load_tuned_drafter
 
-    from report_gen.drafting import Drafter
-    from report_gen.model import resolve_device
-    from report_gen.model.config_file import manifest_digest
-    from report_gen.model.tuning import find_tuning
-
-    if dtype == "auto" and resolve_device(device).type == "cpu":
-        tuning = find_tuning(manifest_digest(checkpoint))
-        if tuning is not None:
-            dtype = tuning.dtype
-            if "OMP_NUM_THREADS" not in os.environ:  # the user has not chosen
-                torch.set_num_threads(tuning.threads)
-    return Drafter.load(checkpoint, base=base, device=device, dtype=dtype)
+    return load_tuned_drafter(checkpoint, base=base, device=device, dtype=dtype)
 
 
 def load_findings(path: Path | None) -> FindingSchema:

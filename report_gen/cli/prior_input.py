@@ -98,6 +98,7 @@ def _parse_days(text: str) -> int:
 
 def read_priors(
     studies: Sequence[Study],
+    others: Sequence[Study],
     options: PriorOptions,
     archives: UnpackedArchives,
     view: ViewPosition | None,
@@ -108,6 +109,7 @@ def read_priors(
 
     Args:
         studies: The studies to draft.
+        others: Further studies among which `--prior auto` finds prior studies.
         options: The options.
         archives: The paths of the options.
         view: View of images whose files do not specify one.
@@ -122,9 +124,10 @@ def read_priors(
     from report_gen.drafting import PriorStudy, find_priors, unordered_pairs
 
     if options.is_auto:
-        found = find_priors(studies)
+        all_studies = [*studies, *others]
+        found = find_priors(all_studies)[: len(studies)]
         print_notice(f"studies with a prior study: {sum(one is not None for one in found)} of {len(studies)}")
-        _print_unordered(list(unordered_pairs(studies)))
+        _print_unordered(list(unordered_pairs(all_studies)))
         return {study: (one,) for study, one in zip(studies, found, strict=True) if one is not None}
     if len(studies) > 1:
         raise UsageError(f"--prior names the prior study of one study, but there are {len(studies)}; use --prior auto")

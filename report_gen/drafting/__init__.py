@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.preprocessing import StudyPreprocessor
     from report_gen.drafting.prior_studies import PriorStudy, find_priors, unordered_pairs
     from report_gen.drafting.request import DraftRequest
+    from report_gen.drafting.tuned_drafter import load_tuned_drafter
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -28,6 +29,7 @@ else:
             "preprocessing": ("StudyPreprocessor",),
             "prior_studies": ("PriorStudy", "find_priors", "unordered_pairs"),
             "request": ("DraftRequest",),
+            "tuned_drafter": ("load_tuned_drafter",),
         },
     )
 
@@ -42,6 +44,7 @@ __all__ = [
     "StudyPreprocessor",
     "check_overrides",
     "find_priors",
+    "load_tuned_drafter",
     "resolve_states",
     "unordered_pairs",
 ]

@@ -36,6 +36,12 @@ class DrafterSet:
         self._load, self._scopes = load, scopes
         self._loaded = dict[str, Drafter]()
 
+    def load(self, name: str) -> Drafter:
+        """Return the drafter of a model, which is loaded now unless it was loaded before."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
     def draft_all(
         self, requests: Sequence[DraftRequest], models: Sequence[Sequence[str]], *, force: bool = False, **options: Any
     ) -> Iterator[Drafted]:
@@ -52,7 +58,7 @@ class DrafterSet:
         """
         for names, group in groupby(zip(requests, map(tuple, models), strict=True), key=lambda pair: pair[1]):
             chosen = [request for request, _ in group]
-            first = self._drafter(names[0])
+            first = self.load(names[0])
             results = first.draft_all(chosen, force=force and len(names) == 1, **options)
             for request, result in zip(chosen, results, strict=True):
                 drafted = Drafted(result, names[0], first)
@@ -65,7 +71,7 @@ class DrafterSet:
         if not others or not isinstance(first.result, ScopeError):
             return first
         for name in others:
-            drafter = self._drafter(name)
+            drafter = self.load(name)
             (result,) = drafter.draft_all([request], **options)
             if not isinstance(result, ScopeError):
                 return Drafted(result, name, drafter)
@@ -73,8 +79,3 @@ class DrafterSet:
             return replace(first, result=name_all_models(request.study.path, first.result, self._scopes))
         (result,) = first.drafter.draft_all([request], force=True, **options)
         return Drafted(result, first.model, first.drafter)
-
-    def _drafter(self, name: str) -> Drafter:
-        if name not in self._loaded:
-            self._loaded[name] = self._load(name)
-        return self._loaded[name]

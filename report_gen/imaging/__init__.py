@@ -12,9 +12,10 @@ from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.image_files import IMAGE_SUFFIXES, is_dicom_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
-from report_gen.imaging.memory import limit_memory, memory_errors
+from report_gen.imaging.memory import limit_memory, memory_errors, memory_limit
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
+from report_gen.imaging.sharding import Shard, study_identity
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 
@@ -23,6 +24,7 @@ __all__ = [
     "ONLY_HOUNSFIELD",
     "GdcmProcess",
     "LoadedImage",
+    "Shard",
     "StudyCollection",
     "UnpackedArchives",
     "decoder_plugins",
@@ -39,6 +41,7 @@ __all__ = [
     "load_values",
     "load_windows",
     "memory_errors",
+    "memory_limit",
     "open_archives",
     "open_dicom",
     "raise_study_errors",
@@ -48,4 +51,5 @@ __all__ = [
     "read_study",
     "read_synthetic_rows",
     "shows_only_chest",
+    "study_identity",
 ]

@@ -30,7 +30,8 @@ from report_gen.imaging.reading_notices import (
     describe_pictures,
     is_media_index,
 )
-from report_gen.imaging.unreadable import count_unreadable
+from report_gen.imaging.sharding import Shard
+from report_gen.imaging.unreadable import count_unreadable, study_uid
 from report_gen.records import Study
 
 
@@ -72,7 +73,7 @@ def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study
     return found.studies[0]
 
 
-def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> StudyCollection:
+def read_studies(*paths: str | os.PathLike[str], as_study: bool = False, shard: Shard | None = None) -> StudyCollection:
     """Read every study at or below paths. A file that cannot be read does not stop the others.
 
     A file is a study of its own, with an image for each of its frames or slices. In a folder DICOM files are grouped
@@ -85,17 +86,19 @@ def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> Stud
         paths: DICOM, NIfTI, PNG, JPEG, TIFF or WebP files, or folders.
         as_study: Join the pictures and NIfTI files of each folder, and those among `paths`, whatever their number and
             names are. DICOM files are grouped by Study Instance UID.
+        shard: Return only the studies of this part. Of DICOM files of other parts only the Study Instance UID is read.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.
     """
-    sources = _read_sources([Path(path) for path in paths], as_study=as_study)
+    sources = _read_sources([Path(path) for path in paths], as_study=as_study, shard=shard)
     studies = [study for source in sources for study in source.studies]
     for source in sources:
         _refuse_without_image(source, beside_images=bool(studies))
     names = unique_names(study.name for study in studies)
+    named = [dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True)]
     return StudyCollection(
-        studies=tuple(dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True)),
+        studies=tuple(study for study in named if shard is None or shard.contains_study(study)),
         refused=tuple(error for source in sources for error in source.refused),
         passed_over=tuple(error for source in sources for error in source.without_image),
         notices=tuple(_notices(sources)),
@@ -114,41 +117,44 @@ class _Source:
     guesses: list[PictureFolder] = field(default_factory=list)
     is_empty: bool = False
     """Whether a folder contains no image, not even a broken one, and was refused for that."""
+    elsewhere: set[tuple[Path, str]] = field(default_factory=set)
+    """Folder and Study Instance UID of the DICOM files of other shards, which were not read."""
+
+    def refuse(self, error: StudyError, shard: Shard | None) -> None:
+        """Keep the error of a file, unless the file belongs to another shard."""
+        if shard is None or study_uid(error.path) or shard.contains_error(error, self.folder):
+            self.refused.append(without_traceback(error))
 
 
-def _read_sources(paths: Sequence[Path], *, as_study: bool) -> list[_Source]:
+def _read_sources(paths: Sequence[Path], *, as_study: bool, shard: Shard | None) -> list[_Source]:
     """Read each folder, and each file by itself; files are one source, the last, if they are read as one study."""
     folders = [path for path in paths if _is_folder(path)]
     files = [path for path in paths if path not in folders]
     if as_study:
-        return [_read_source(path, find_files(path), as_study=True) for path in folders] + [
-            _read_source(None, FoundFiles(tuple(files)), as_study=True)
+        return [_read_source(path, find_files(path), as_study=True, shard=shard) for path in folders] + [
+            _read_source(None, FoundFiles(tuple(files)), as_study=True, shard=shard)
         ]
     return [
-        _read_source(path, find_files(path)) if path in folders else _read_source(None, FoundFiles((path,)))
+        _read_source(path, find_files(path), shard=shard)
+        if path in folders
+        else _read_source(None, FoundFiles((path,)), shard=shard)
         for path in paths
     ]
 
 
-def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = False) -> _Source:
+def _read_source(
+    folder: Path | None, found: FoundFiles, *, as_study: bool = False, shard: Shard | None = None
+) -> _Source:
     """Read the files of a source and merge them into studies, in the order of Study Instance UIDs and paths."""
-    source = _Source(folder, found, refused=list(found.unreadable))
-    singles: dict[FileFormat, list[Study]] = {kind: [] for kind in FileFormat}
-    for path in found.files:
-        try:
-            kind, single = describe_file(path)
-        except NotAnImageError as error:
-            source.without_image.append(without_traceback(error))
-        except StudyError as error:
-            if folder is None or not is_media_index(error):
-                source.refused.append(without_traceback(error))
-        else:
-            singles[kind].append(single)
+    source = _Source(folder, found)
+    for error in found.unreadable:
+        source.refuse(error, shard)
+    singles, broken = _describe_files(source, shard)
     if folder is None and not as_study:
         source.studies = [study for of_kind in singles.values() for study in of_kind]  # one file, which keeps its name
         return source
     groups, source.guesses = _group(singles, folder, as_study=as_study)
-    unreadable = count_unreadable(groups, [error.path for error in source.refused])
+    unreadable = count_unreadable(groups, broken, elsewhere=[folder for folder, _ in source.elsewhere])
     for group, number in zip(groups, unreadable, strict=True):
         try:
             source.studies.append(dataclasses.replace(merge_files(group), unreadable_images=number))
@@ -156,6 +162,27 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
             source.refused.append(without_traceback(error))
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     return source
+
+
+def _describe_files(source: _Source, shard: Shard | None) -> tuple[dict[FileFormat, list[Study]], list[Path]]:
+    """Read the record of each file of a source, by its format. Also return what cannot be read."""
+    singles: dict[FileFormat, list[Study]] = {kind: [] for kind in FileFormat}
+    broken = [error.path for error in source.found.unreadable]
+    for path in source.found.files:
+        if shard is not None and (uid := study_uid(path)) and not shard.contains(uid):
+            source.elsewhere.add((path.parent, uid))
+            continue
+        try:
+            kind, single = describe_file(path)
+        except NotAnImageError as error:
+            source.without_image.append(without_traceback(error))
+        except StudyError as error:
+            if source.folder is None or not is_media_index(error):
+                source.refuse(error, shard)
+                broken.append(path)
+        else:
+            singles[kind].append(single)
+    return singles, broken
 
 
 def _group(
@@ -181,7 +208,7 @@ def _refuse_without_image(source: _Source, *, beside_images: bool) -> None:
     if source.folder is None:
         source.refused += [error for error in source.without_image if not (error.kind and beside_images)]
         source.without_image = [error for error in source.without_image if error.kind and beside_images]
-    elif not source.studies and not source.refused:
+    elif not source.studies and not source.refused and not source.elsewhere:
         source.is_empty, found = True, source.found
         details = (*describe_passed_over(source.without_image), *describe_links(found.outside, found.dangling))
         reason = "; ".join(("no images found", *details, f"give a folder with {FORMATS} files"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from report_gen.errors import StudyError
@@ -13,7 +13,9 @@ from report_gen.imaging.grouping import StudyFiles
 from report_gen.imaging.picture_names import differ_like_patients
 
 
-def count_unreadable(groups: Sequence[StudyFiles], unreadable: Sequence[Path]) -> list[int]:
+def count_unreadable(
+    groups: Sequence[StudyFiles], unreadable: Sequence[Path], elsewhere: Iterable[Path] = ()
+) -> list[int]:
     """Return for each study of a folder how many of the unreadable files belong to it.
 
     A file with a readable Study Instance UID belongs to the study with this UID. Another file belongs to the only study
@@ -22,11 +24,12 @@ def count_unreadable(groups: Sequence[StudyFiles], unreadable: Sequence[Path]) -
     Args:
         groups: The files of the studies.
         unreadable: Files that cannot be read.
+        elsewhere: The folder of each further study, which is not among the groups.
     """
     if not unreadable:
         return [0] * len(groups)
-    uids = {path: _study_uid(path) for path in unreadable}
-    studies_in = Counter(folder for group in groups for folder in _folders(group))
+    uids = {path: study_uid(path) for path in unreadable}
+    studies_in = Counter([*elsewhere, *(folder for group in groups for folder in _folders(group))])
 
     def belongs(path: Path, group: StudyFiles) -> bool:
         stated = group.singles[0].study_instance_uid
@@ -38,8 +41,8 @@ def count_unreadable(groups: Sequence[StudyFiles], unreadable: Sequence[Path]) -
     return [sum(belongs(path, group) for path in unreadable) for group in groups]
 
 
-def _study_uid(path: Path) -> str | None:
-    """Return the Study Instance UID of a file whose pixels or other attributes are broken, or None."""
+def study_uid(path: Path) -> str | None:
+    """Return the Study Instance UID of a file whose pixels or other attributes may be broken, or None."""
     try:
         with raise_study_errors(path):
             return str(read_attributes(path, ("StudyInstanceUID",)).get("StudyInstanceUID") or "") or None

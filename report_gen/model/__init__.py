@@ -41,6 +41,14 @@ if TYPE_CHECKING:
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
     from report_gen.model.sequence import SequenceEncoder, build_sequence_encoder
+    from report_gen.model.tuning import (
+        Tuning,
+        describe_processor,
+        find_tuning,
+        processor_field,
+        processor_name,
+        remember_tuning,
+    )
     from report_gen.model.weights import stored_tensors
 else:
     __getattr__ = lazy_exports(
@@ -81,6 +89,14 @@ else:
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
             "sequence": ("SequenceEncoder", "build_sequence_encoder"),
+            "tuning": (
+                "Tuning",
+                "describe_processor",
+                "find_tuning",
+                "processor_field",
+                "processor_name",
+                "remember_tuning",
+            ),
             "weights": ("stored_tensors",),
         },
     )
@@ -109,6 +125,7 @@ __all__ = [
     "ReportModel",
     "ReportModelOutput",
     "SequenceEncoder",
+    "Tuning",
     "VisualFeatures",
     "base_digest",
     "build_from_configuration",
@@ -116,16 +133,21 @@ __all__ = [
     "change_probabilities",
     "conditioning_type",
     "decide_changes",
+    "describe_processor",
     "embedded_checkpoints",
     "find_checkpoint",
+    "find_tuning",
     "load_checkpoint",
     "load_pretrained",
     "load_source_tokenizer",
     "local_source",
     "manifest_digest",
     "predict_locations",
+    "processor_field",
+    "processor_name",
     "read_config",
     "read_model_card",
+    "remember_tuning",
     "replace_config",
     "resolve_device",
     "resolve_dtype",

@@ -18,13 +18,14 @@ from report_gen.terminal.printing import (
     set_verbosity,
 )
 from report_gen.terminal.progress import Bars, bars, track
-from report_gen.terminal.stopping import stop_on_signals
+from report_gen.terminal.stopping import StopCheck, stop_on_signals
 
 __all__ = [
     "OPTION_NAMES",
     "Bars",
     "ErrorList",
     "Quiet",
+    "StopCheck",
     "Verbose",
     "bars",
     "error_list",

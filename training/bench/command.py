@@ -125,8 +125,7 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     import torch
 
     from report_gen.imaging import read_study
-    from report_gen.model import manifest_digest
-    from report_gen.model.tuning import describe_processor, remember_tuning
+    from report_gen.model import describe_processor, manifest_digest, remember_tuning
 
     from .generation import draw_studies
     from .results import tuning_table

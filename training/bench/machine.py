@@ -10,7 +10,7 @@ from importlib.metadata import version
 import psutil
 import torch
 
-from report_gen.model.tuning import processor_field, processor_name
+from report_gen.model import processor_field, processor_name
 
 _PACKAGES = ("report-gen", "torch", "transformers", "timm")
 _FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile")

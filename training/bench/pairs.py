@@ -61,18 +61,32 @@ class Timing:
 
     def ratio_interval(self, *, seed: int = 0) -> tuple[float, float] | None:
         """Return the 95% percentile bootstrap interval of the ratio over rounds (Efron and Tibshirani, 1993)."""
-        if len(self.other_seconds) < 2:
-            return None
-        found = bootstrap(
-            (np.array(self.other_seconds), np.array(self.seconds)),
-            lambda other, own, axis: np.median(other, axis=axis) / np.median(own, axis=axis),
-            paired=True,
-            vectorized=True,
-            n_resamples=_DRAWS,
-            method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval
-        return float(found.low), float(found.high)
+        return ratio_interval(self.other_seconds, self.seconds, seed=seed)
+
+
+def ratio_interval(slower: Sequence[float], faster: Sequence[float], *, seed: int = 0) -> tuple[float, float] | None:
+    """Return the 95% percentile bootstrap interval of the ratio of two medians over paired rounds.
+
+    Args:
+        slower: Times in the numerator, one number per round.
+        faster: Times in the denominator, in the same rounds.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Lower and upper limit; None for fewer than two rounds.
+    """
+    if len(slower) < 2:
+        return None
+    found = bootstrap(
+        (np.array(slower), np.array(faster)),
+        lambda other, own, axis: np.median(other, axis=axis) / np.median(own, axis=axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=_DRAWS,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def time_case(case: Case, *, rounds: int, clock: Clock = "wall") -> Timing:

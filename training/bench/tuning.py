@@ -19,8 +19,7 @@ from scipy.stats import bootstrap
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
 from report_gen.generation import mismatched_findings
-from report_gen.model import load_checkpoint
-from report_gen.model.tuning import Tuning
+from report_gen.model import Tuning, load_checkpoint
 from report_gen.records import FindingSchema, Report, Study
 
 DTYPES: tuple[Literal["float32", "bfloat16", "int8"], ...] = ("float32", "bfloat16", "int8")

@@ -1,0 +1,34 @@
+"""Draft many studies: in this process, in worker processes, or on the nodes of a Ray cluster.
+
+Modules are imported at their first use: the process that gives work to others needs no torch, and Ray is optional.
+"""
+
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.batch.engines import draft_here, draft_in_processes
+    from report_gen.batch.ray_engine import count_rows, draft_on_ray, read_refused
+    from report_gen.batch.records import BatchSettings, DraftedStudy, StudyTask, digest_manifests
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "engines": ("draft_here", "draft_in_processes"),
+            "ray_engine": ("count_rows", "draft_on_ray", "read_refused"),
+            "records": ("BatchSettings", "DraftedStudy", "StudyTask", "digest_manifests"),
+        },
+    )
+
+__all__ = [
+    "BatchSettings",
+    "DraftedStudy",
+    "StudyTask",
+    "count_rows",
+    "digest_manifests",
+    "draft_here",
+    "draft_in_processes",
+    "draft_on_ray",
+    "read_refused",
+]

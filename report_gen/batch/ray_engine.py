@@ -1,0 +1,129 @@
+"""Draft studies on the nodes of a Ray cluster. The drafts are rows of Parquet files.
+
+Ray repeats the work of a node that is lost. `CheckpointConfig` records which studies have been written, so that a batch
+that was stopped continues, and every study has one row.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from report_gen.batch.records import BatchSettings, StudyTask
+from report_gen.errors import ReportGenError, ResourceError, UsageError
+from report_gen.files import write_atomically
+
+STATE = ".ray"
+"""Hidden folder beside the Parquet files: which request they answer, and which studies have been written."""
+_REQUEST = "request"
+_ROWS = 64
+"""Largest number of studies that are written together. A node that is lost costs so many for each of its processes."""
+_BLOCKS_PER_WORKER = 4
+
+
+def draft_on_ray(
+    settings: BatchSettings, tasks: Sequence[StudyTask], folder: Path, *, request: str, workers: int, resume: bool
+) -> None:
+    """Draft studies in processes of a Ray cluster, and write a row for each to Parquet files.
+
+    The cluster is that to which this process is connected, else that of the variable RAY_ADDRESS or of this computer,
+    else one that is started here. Every node must find the images, the checkpoints and the folder under their paths.
+
+    Args:
+        settings: What the drafts have in common.
+        tasks: The studies.
+        folder: Folder of the Parquet files.
+        request: Digest of what determines the drafts beside the images.
+        workers: Largest number of processes that draft, each on a processor of its own; 0 for one on each processor.
+        resume: Continue in a folder that has drafts: leave out the studies that it has.
+
+    Raises:
+        UsageError: Ray is not installed, or the folder has drafts and `resume` is False or they answer another request.
+        ReportGenError: The error is not that of a study, such as a checkpoint that cannot be loaded.
+        ResourceError: Ray has failed.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # only `send` uses the network
+    try:
+        import ray
+        from ray.data.checkpoint import CheckpointConfig
+        from ray.exceptions import RayError
+
+        from report_gen.batch.ray_drafting import NoFilter, RayDrafter, StudySource, remaining_studies
+    except ImportError as error:
+        raise UsageError("--engine ray needs Ray; install it with: pip install 'report-gen[ray]'") from error
+    _check_folder(folder, request, resume=resume)
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.checkpoint_config = CheckpointConfig(
+        id_column="id",
+        checkpoint_path=str((folder / STATE / "written").absolute()),
+        delete_checkpoint_on_success=False,
+        checkpoint_manager_cls=NoFilter,
+    )
+    try:
+        remaining = remaining_studies(tasks, folder, context)
+        workers = workers or int(ray.cluster_resources().get("CPU", 1))
+        size = max(settings.batch_size, min(_ROWS, len(remaining) // (workers * _BLOCKS_PER_WORKER)))
+        if not remaining:
+            return
+        with ray.data.DataContext.current(context):
+            drafted = ray.data.read_datasource(StudySource(remaining, size)).map_batches(
+                RayDrafter,
+                batch_size=None,
+                batch_format="pyarrow",
+                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+                num_cpus=1,
+                fn_constructor_kwargs={"settings": settings},
+            )
+            drafted.write_parquet(str(folder.absolute()))
+    except RayError as error:
+        raise _own_error(error) from error
+
+
+def read_refused(folder: Path) -> Iterator[ReportGenError]:
+    """Yield the error of each study of a folder that has no complete draft."""
+    if not count_rows(folder):
+        return
+    import pyarrow.dataset as parquet
+
+    rows = parquet.dataset(folder, format="parquet")
+    for batch in rows.to_batches(columns=["error", "exit_code"], filter=parquet.field("exit_code") != 0):
+        for message, code in zip(batch["error"].to_pylist(), batch["exit_code"].to_pylist(), strict=True):
+            error = ReportGenError(message)
+            error.exit_code = code
+            yield error
+
+
+def count_rows(folder: Path) -> int:
+    """Return the number of studies that have a row in a folder; 0 if there is no such folder."""
+    if not any(folder.glob("*.parquet")):
+        return 0
+    import pyarrow.dataset as parquet
+
+    return int(parquet.dataset(folder, format="parquet").count_rows())
+
+
+def _check_folder(folder: Path, request: str, *, resume: bool) -> None:
+    """Raise UsageError if a folder has drafts to which none must be added; else record the request."""
+    path = folder / STATE / _REQUEST
+    if not path.exists():
+        write_atomically(path, request)
+    elif not resume:
+        raise UsageError(f"{folder}: has drafts of --engine ray; continue with --resume, or choose another folder")
+    elif path.read_text(encoding="utf-8") != request:
+        raise UsageError(f"{folder}: has drafts of other options or of another release; choose another folder")
+
+
+def _own_error(error: BaseException) -> ReportGenError:
+    """Return the error of report-gen that made Ray fail, or one that says that Ray failed."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ReportGenError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    return ResourceError(f"Ray failed ({type(error).__name__}); see its logs, and continue with --resume")
