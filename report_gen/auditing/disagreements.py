@@ -51,7 +51,7 @@ def find_disagreements(sections: Sequence[Section], schema: FindingSchema | None
     return (*_disagreements_of_degrees(sections, labeler), *_disagreements_of_sides(sections, labeler))
 
 
-def findings_of_one_section(
+def findings_in_one_section(
     sections: Sequence[Section], schema: FindingSchema | None = None
 ) -> dict[SectionName, tuple[str, ...]]:
     """Return the abnormalities that FINDINGS or IMPRESSION states without the other one, by the stating section.

@@ -84,7 +84,7 @@ def write_drafts(
             continue
         named = f"{drafted.model} ({document.report.provenance.model_name})"
         drafted_by.setdefault(named, []).append(study.name)
-        for notice in document.report.forced:
+        for notice in document.report.forced_notices:
             print_notice(f"{study.path}: {notice}")
         errors = list(target.write(number, document))
         if attention:

@@ -41,7 +41,7 @@ Device = Annotated[
 DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
 Dtype = Annotated[
     DtypeName,
-    typer.Option(help="Arithmetic of the model; auto is float32 on a CPU. int8 rounds the weights of the decoder."),
+    typer.Option(help="Numbers of the model; auto is float32 on a CPU. int8 (CPU only): 8-bit weights in the decoder."),
 ]
 Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
 Candidates = Annotated[

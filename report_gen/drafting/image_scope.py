@@ -16,7 +16,7 @@ from report_gen.imaging.scope import FORCE_HINT, accepts_view
 from report_gen.labeling import value_of_term
 from report_gen.model import Recognition
 from report_gen.prompting import describe_kind
-from report_gen.records import FORCED, Image, ViewPosition
+from report_gen.records import FORCED_PREFIX, Image, ViewPosition
 
 _IMAGE = "image"
 """Code of the refusal of an image by its appearance."""
@@ -76,7 +76,7 @@ def apply_recognition(
             path = images[0].path
             raise ScopeError(path if len(images) == 1 else path.parent, reason, code, hint=FORCE_HINT)
         judged = _judgment(code, reason, [recognized[index].foreign_score for index in outside], scope)
-        kept, notices = list(range(len(images))), [f"{FORCED}outside the scope of the model [{code}]: {judged}"]
+        kept, notices = list(range(len(images))), [f"{FORCED_PREFIX}outside the scope of the model [{code}]: {judged}"]
     elif outside:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))
         notices.append(f"{len(outside)} of {len(images)} images left out: {reasons}")

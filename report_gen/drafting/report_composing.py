@@ -20,7 +20,7 @@ from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
 from report_gen.records import (
     DESCRIBING_SECTIONS,
-    FORCED,
+    FORCED_PREFIX,
     Attribute,
     Finding,
     FindingState,
@@ -144,7 +144,7 @@ class ReportComposer:
     def _first_notices(self, notices: Sequence[str]) -> tuple[str, ...]:
         """Return the notices about a study, after that of the model, if it has one, and after why a draft is forced."""
         own = filter(None, [self._checkpoint.model.config.notice])
-        forced = [notice for notice in notices if notice.startswith(FORCED)]
+        forced = [notice for notice in notices if notice.startswith(FORCED_PREFIX)]
         return (*forced, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:

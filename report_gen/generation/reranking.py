@@ -15,7 +15,7 @@ from report_gen.auditing import (
     audit_text,
     find_disagreements,
     find_repeated_findings,
-    findings_of_one_section,
+    findings_in_one_section,
     is_fragment,
 )
 from report_gen.generation.text_composing import GeneratedText
@@ -93,7 +93,7 @@ def select_candidate(
     # A low confidence costs at most 1, as much as an omitted finding or a doubtful word.
     costs = [
         inconsistency(one, states, attributes, locations, schema=schema)
-        + _ONE_SECTION * sum(map(len, findings_of_one_section(one.sections, schema).values()))
+        + _ONE_SECTION * sum(map(len, findings_in_one_section(one.sections, schema).values()))
         + 1
         - (one.confidence or 0.0)
         + one.doubtful_words

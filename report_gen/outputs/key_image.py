@@ -83,7 +83,7 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     text_size = max(14, round(max(size) / 60))
     width = max(size[0], _LEAST_WIDTH * text_size)
     notices = [
-        (notice_line(notice), _BANNER_COLOR if notice in draft.report.forced else "white")
+        (notice_line(notice), _BANNER_COLOR if notice in draft.report.forced_notices else "white")
         for notice in draft.report.notices
     ]
     above = _text_strip([(BANNER, _BANNER_COLOR), *notices], width, text_size)

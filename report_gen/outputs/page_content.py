@@ -64,8 +64,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
     return {
         "identity": _identity(draft),
         "study": list(_study_facts(draft)),
-        "forced": report.forced,
-        "notices": [notice for notice in report.notices if notice not in report.forced],
+        "forced": report.forced_notices,
+        "notices": [notice for notice in report.notices if notice not in report.forced_notices],
         "figures": list(_figures(draft)),
         "further": list(_further_figures(draft)),
         "images_note": _images_note(draft),

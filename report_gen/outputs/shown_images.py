@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from report_gen.imaging.volumes import NEUTRAL, body_part_window, describe_window
+from report_gen.imaging.volumes import DEFAULT_CT_WINDOW, body_part_window, describe_window
 from report_gen.outputs.document import DraftDocument
 from report_gen.records import Image, Report, Window
 
@@ -24,7 +24,7 @@ def shown_images(draft: DraftDocument) -> tuple[Image, ...]:
     window = _window_of_body_part(draft.report)
     if window is None:
         return draft.shown
-    return tuple(replace(image, window=window) if image.window == NEUTRAL else image for image in draft.shown)
+    return tuple(replace(image, window=window) if image.window == DEFAULT_CT_WINDOW else image for image in draft.shown)
 
 
 def spread_indices(count: int) -> Sequence[int]:

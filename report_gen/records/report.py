@@ -15,7 +15,7 @@ from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
-FORCED = "FORCED DRAFT: "
+FORCED_PREFIX = "FORCED DRAFT: "
 """Beginning of a notice that says why a study is outside the scope of the model that was made to draft it."""
 
 PROGRAM = "report-gen"
@@ -179,9 +179,9 @@ class Report:
         return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
 
     @property
-    def forced(self) -> tuple[str, ...]:
+    def forced_notices(self) -> tuple[str, ...]:
         """The notices that say why the study is outside the scope of the model. They are shown beside the banner."""
-        return tuple(notice for notice in self.notices if notice.startswith(FORCED))
+        return tuple(notice for notice in self.notices if notice.startswith(FORCED_PREFIX))
 
     @property
     def describing_sections(self) -> tuple[Section, ...]:

@@ -18,7 +18,7 @@ from statistics import fmean
 
 from rich.table import Table
 
-from report_gen.auditing import DisagreementKind, find_contradictions, find_disagreements, findings_of_one_section
+from report_gen.auditing import DisagreementKind, find_contradictions, find_disagreements, findings_in_one_section
 from report_gen.corpora import read_corpus
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError, UsageError
@@ -115,7 +115,7 @@ def audit_draft(
     """
     text = "\n".join(section.text for section in sections)
     disagreements = [one.kind for one in find_disagreements(sections, schema)]
-    alone = findings_of_one_section(sections, schema)
+    alone = findings_in_one_section(sections, schema)
     first = {name: next(iter(named_values(name, text)), "") for name in ATTRIBUTES if row[name]}
     return AuditedDraft(
         text=text,

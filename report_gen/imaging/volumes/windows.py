@@ -48,7 +48,7 @@ _REGIONS = (
 )
 """Body parts of a region with the names of its three windows."""
 
-NEUTRAL = Window("wide soft tissue", 40, 400)
+DEFAULT_CT_WINDOW = Window("wide soft tissue", 40, 400)
 """Window of single CT slices of which neither the body part nor a window is known: the usual one of the trunk."""
 _WIDEST_STATED = 4096
 """Largest width of a window of a header that is used, HU: a wider one shows all values."""
@@ -129,7 +129,7 @@ def choose_window(stack: SliceStack, chosen: ChosenWindows) -> ChosenWindow:
 
     CT has the first window of `ct_windows` if the header names body parts of one region, by Body Part Examined or in
     the words of its descriptions. Otherwise no organ is assumed: the window is that of the header of the slice in the
-    middle, else `NEUTRAL`. Other stacks have the window of `choose_windows`.
+    middle, else `DEFAULT_CT_WINDOW`. Other stacks have the window of `choose_windows`.
 
     Args:
         stack: The stack.
@@ -144,7 +144,7 @@ def choose_window(stack: SliceStack, chosen: ChosenWindows) -> ChosenWindow:
     is_usable = stated is not None and stated.width <= _WIDEST_STATED
     named = "body parts of several regions" if stack.body_parts else "no body part"
     source = "of the header is used" if is_usable else "is that of soft tissue"
-    window = stated if stated is not None and is_usable else NEUTRAL
+    window = stated if stated is not None and is_usable else DEFAULT_CT_WINDOW
     return ChosenWindow(window, (*notices, f"the header names {named}, so the CT window {source}"))
 
 

@@ -12,7 +12,7 @@ from report_gen.errors import StudyError
 from report_gen.imaging import load_many, load_pixels, load_values, read_study
 from report_gen.imaging.volumes import (
     CT_WINDOWS,
-    NEUTRAL,
+    DEFAULT_CT_WINDOW,
     choose_views,
     find_stacks,
     has_slices,
@@ -58,10 +58,10 @@ def test_slices_are_shown_in_the_first_window_of_their_body_part(tmp_path: Path)
             Window("header", 50, 350),
             "the header names body parts of several regions, so the CT window of the header is used",
         ),
-        ({"BodyPartExamined": "HEADNECK"}, NEUTRAL, "names body parts of several regions"),
-        ({}, NEUTRAL, "the header names no body part, so the CT window is that of soft tissue"),
-        ({"WindowCenter": 0, "WindowWidth": 65535}, NEUTRAL, "the CT window is that of soft tissue"),
-        ({"WindowCenter": 40, "WindowWidth": 0}, NEUTRAL, "the CT window is that of soft tissue"),
+        ({"BodyPartExamined": "HEADNECK"}, DEFAULT_CT_WINDOW, "names body parts of several regions"),
+        ({}, DEFAULT_CT_WINDOW, "the header names no body part, so the CT window is that of soft tissue"),
+        ({"WindowCenter": 0, "WindowWidth": 65535}, DEFAULT_CT_WINDOW, "the CT window is that of soft tissue"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, DEFAULT_CT_WINDOW, "the CT window is that of soft tissue"),
     ],
 )
 def test_the_window_of_a_ct_follows_what_the_header_states(

@@ -124,7 +124,7 @@ def test_the_checkpoint_of_a_large_decoder_knows_how_reports_go_on(
     run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_checkpoint(run / "best").continuations is None
-    monkeypatch.setattr(proposals, "LARGE", 1)
+    monkeypatch.setattr(proposals, "MIN_WEIGHTS", 1)
     recipe = tiny_recipe(data)
     stage = recipe.stages[0].model_dump() | {"steps": 1, "validate_every": 1}
     best = train(tiny_recipe(data, stages=[stage]), tmp_path / "run", resume=False, on_step=ignore)
