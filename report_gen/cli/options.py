@@ -41,7 +41,9 @@ Device = Annotated[
 DtypeName = Literal["auto", "float32", "bfloat16", "int8"]
 Dtype = Annotated[
     DtypeName,
-    typer.Option(help="Numbers of the model; auto is float32 on a CPU. int8 (CPU only): 8-bit weights in the decoder."),
+    typer.Option(
+        help="Data type of the model; auto is float32 on a CPU. int8 (CPU only): 8-bit weights in the decoder."
+    ),
 ]
 Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
 Candidates = Annotated[

@@ -62,8 +62,8 @@ class Drafter(StudyInspector):
             checkpoint.model.to(self._device, self._dtype).eval(),
             StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype),
         )
-        numbers = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
-        self._reports = ReportComposer(checkpoint, device=self._device, dtype=numbers)
+        dtype_name = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
+        self._reports = ReportComposer(checkpoint, device=self._device, dtype=dtype_name)
 
     @classmethod
     def load(

@@ -38,7 +38,7 @@ ATTENTION_NOTE = (
     "It shows what the model used, not the extent of the finding. The number after a finding is its probability."
 )
 _BANNER_COLOR = "#ffd54f"
-"""Color of the banner, and of notices that say why a draft is forced."""
+"""Color of the banner and of the notices of a forced draft."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -209,7 +209,7 @@ def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig 
 
 
 def _count_continuations(context: RunContext) -> Continuations:
-    """Count how the training reports go on, as they stand after the begin token."""
+    """Count the n-grams of the training reports, with begin and end token as the decoder generates them."""
     stores = [splits["train"] for splits in context.prepared.encoded.examples.values() if "train" in splits]
     reports = (
         (one.patient_id, [BOS_ID, *one.report_ids, EOS_ID]) for store in stores for one in store if one.report_ids
