@@ -119,7 +119,7 @@ class Sentence:
     text: str
     confidence: float | None = None
     """Word confidence: geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not
-    generate the sentence. It measures how certain the decoder was of the words, not whether a finding is true."""
+    generate the sentence. It says how sure the decoder was of its choice of words, not whether a finding is true."""
 
 
 @dataclass(frozen=True)
