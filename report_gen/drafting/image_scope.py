@@ -75,8 +75,8 @@ def apply_recognition(
         if not force:
             path = images[0].path
             raise ScopeError(path if len(images) == 1 else path.parent, reason, code, hint=FORCE_HINT)
-        found = _forced_reason(code, reason, [recognized[index].foreign_score for index in outside], scope)
-        kept, notices = list(range(len(images))), [f"{FORCED_PREFIX}outside the scope of the model [{code}]: {found}"]
+        why = _forced_reason(code, reason, [recognized[index].foreign_score for index in outside], scope)
+        kept, notices = list(range(len(images))), [f"{FORCED_PREFIX}outside the scope of the model [{code}]: {why}"]
     elif outside:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))
         notices.append(f"{len(outside)} of {len(images)} images left out: {reasons}")

@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
     from report_gen.generation.inference import generate_texts, generate_tokens
-    from report_gen.generation.proposals import benefits_from_proposals
+    from report_gen.generation.proposals import Proposer, benefits_from_proposals
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import study_generator
     from report_gen.generation.text_composing import GeneratedText
@@ -21,7 +21,7 @@ else:
         {
             "decoding": ("DEFAULT_DECODING", "Decoding"),
             "inference": ("generate_texts", "generate_tokens"),
-            "proposals": ("benefits_from_proposals",),
+            "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
             "sampling": ("study_generator",),
             "text_composing": ("GeneratedText",),
@@ -34,6 +34,7 @@ __all__ = [
     "Decoding",
     "GeneratedText",
     "GeneratedTokens",
+    "Proposer",
     "benefits_from_proposals",
     "generate_texts",
     "generate_tokens",

@@ -21,8 +21,7 @@ import torch
 from rich.table import Table
 
 from report_gen.corpora import read_corpus
-from report_gen.generation import Decoding, generate_tokens
-from report_gen.generation.proposals import Proposer
+from report_gen.generation import Decoding, Proposer, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.model import Checkpoint, Continuations, ReportModel, load_checkpoint
 from report_gen.terminal import print_table, run_app, track
