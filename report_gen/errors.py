@@ -33,7 +33,7 @@ _OUT_OF_MEMORY = ("out of memory", "allocate memory", "unable to allocate", "not
 """Parts of the messages by which torch, Pillow and the decoders of pydicom say that memory is exhausted."""
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(?=[^/])")
-"""A scheme of at least two letters (RFC 3986, section 3.1), so that the drive of a Windows path is none."""
+"""A scheme (RFC 3986, section 3.1) of at least two letters, because one letter is the drive of a Windows path."""
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -169,7 +169,10 @@ class StoppedError(ReportGenError):
 
 
 def url_of(path: str | os.PathLike[str]) -> str:
-    """Return the URL that was given as a path; empty for any other path. `Path` reduces its two slashes to one."""
+    """Return the URL that was given as a path; an empty text for any other path.
+
+    The two slashes of the URL are restored, because `Path` joins them to one.
+    """
     text = os.fspath(path)
     found = _URL.match(text)
     return f"{found[1]}://{text[found.end() :]}" if found else ""

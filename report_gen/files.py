@@ -174,7 +174,12 @@ def remove_temporary_files(folder: Path, *, subfolders: bool = False) -> None:
 
 
 def describe_missing(path: Path, otherwise: str = "does not exist; check the path") -> str:
-    """Return why a path that does not exist cannot be read: it is a URL, or `otherwise`."""
+    """Return why a path that does not exist cannot be read, and what to do.
+
+    Args:
+        path: The path.
+        otherwise: What is returned if the path is not a URL.
+    """
     return (
         "is a URL, and only files on this computer are read; download it, and give its path"
         if url_of(path)

@@ -180,11 +180,11 @@ _MODALITIES: Mapping[str, str] = MappingProxyType(
 
 
 def describe_kind(modalities: Iterable[str], body_parts: Iterable[str]) -> str:
-    """Return what kind of study it is, such as "chest radiograph", or "study" if nothing is known.
+    """Return the kind of a study for readers, such as "chest radiograph", or "study" if nothing is known.
 
     Args:
-        modalities: Its modalities, as `value_of_term` writes them; one is named if it is the only one.
-        body_parts: Its body parts, named in the same way.
+        modalities: Modalities of the study, as `value_of_term` writes them. A single one is named, several are not.
+        body_parts: Body parts of the study, with the same rule.
     """
     kinds, parts = set(modalities), set(body_parts)
     kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"

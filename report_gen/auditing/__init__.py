@@ -11,7 +11,7 @@ from report_gen.auditing.disagreements import (
     Disagreement,
     DisagreementKind,
     find_disagreements,
-    findings_of_one_section,
+    findings_in_one_section,
 )
 from report_gen.auditing.fragments import is_fragment, tidy_sentence
 from report_gen.auditing.laterality import mentions_side
@@ -32,7 +32,7 @@ __all__ = [
     "find_disagreements",
     "find_repeated_findings",
     "find_repeated_sentences",
-    "findings_of_one_section",
+    "findings_in_one_section",
     "has_deidentification_mark",
     "is_fragment",
     "is_unsupported",

@@ -83,5 +83,5 @@ def word_stem(sentence: str, mention: Mention) -> str:
 
 
 def may_be_same_side(one: Mention, other: Mention) -> bool:
-    """Return whether two mentions can concern the same side: all but a left and a right one."""
+    """Return whether two mentions may concern the same side. A left and a right mention do not."""
     return {one.location.side, other.location.side} != {Side.LEFT, Side.RIGHT}

@@ -1,7 +1,7 @@
-"""Find findings about which the sentences or the sections of a report disagree, other than in their state.
+"""Find findings to which a report gives contradictory degrees or sides, and those that only one section states.
 
-A report states each finding in the sections FINDINGS and IMPRESSION with a state, a degree and a side. Contradictory
-states are found by `contradictions.py`, because they concern any two sentences.
+A report states a finding in the sections FINDINGS and IMPRESSION with a state, a degree (size or severity) and a side.
+Contradictory states are found by `contradictions.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from report_gen.records import DESCRIBING_SECTIONS, FindingSchema, FindingState,
 
 
 class DisagreementKind(StrEnum):
-    """What the sentences or the sections of a report disagree about."""
+    """Property of a finding about which sentences or sections disagree."""
 
     DEGREE = "degree"
     """Two sentences give a finding degrees that exclude each other: a small and a large effusion."""
@@ -27,7 +27,7 @@ class DisagreementKind(StrEnum):
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A finding about which a report disagrees with itself."""
+    """A finding to which a report gives contradictory degrees or sides."""
 
     kind: DisagreementKind
     finding: str
@@ -36,38 +36,42 @@ class Disagreement:
 
 
 def find_disagreements(sections: Sequence[Section], schema: FindingSchema | None = None) -> tuple[Disagreement, ...]:
-    """Return the findings about whose degree or side a report disagrees with itself.
+    """Return the findings to which a report gives contradictory degrees or sides.
 
-    Degrees are compared in all pairs of sentences, within a section and between sections, unless they concern opposite
-    sides or different zones. A finding that the vocabulary marks `several_entities` may have a small and a large one;
-    it is compared only if both sentences use the same word. Sides are compared between FINDINGS and IMPRESSION. An
-    IMPRESSION that names fewer sides, or none, disagrees with nothing.
-
-    Args:
-        sections: The sections of the report.
-        schema: The findings; those of chest radiographs if not given.
-    """
-    labeler = finding_labeler(schema or chest_xray())
-    return (*_disagreements_of_degrees(sections, labeler), *_disagreements_of_sides(sections, labeler))
-
-
-def findings_of_one_section(
-    sections: Sequence[Section], schema: FindingSchema | None = None
-) -> dict[SectionName, tuple[str, ...]]:
-    """Return the abnormalities that FINDINGS or IMPRESSION states without the other one, by the stating section.
-
-    IMPRESSION states what it calls present or uncertain. FINDINGS states what it calls present: an IMPRESSION may leave
-    out what is uncertain. The other section does not mention the abnormality, or denies it.
-
-    This is no contradiction: radiologists leave out minor findings, and name causes only in the IMPRESSION. Of 3,331
-    Indiana reports with both sections, 21% do one of both, and 0.4% disagree as in `find_disagreements`.
+    Degrees are compared in all pairs of sentences, within and between sections, unless the sentences concern opposite
+    sides or different zones. The vocabulary marks findings of which a patient can have several, such as nodules, as
+    `several_entities`; their degrees are compared only if both sentences use the same word. Sides are compared between
+    FINDINGS and IMPRESSION. An IMPRESSION that names fewer sides than FINDINGS, or none, is no disagreement.
 
     Args:
         sections: The sections of the report.
         schema: The findings; those of chest radiographs if not given.
 
     Returns:
-        Both sections with their findings; nothing if the report does not have both.
+        First the disagreements about degrees, then those about sides; at most one of each kind per finding.
+    """
+    labeler = finding_labeler(schema or chest_xray())
+    return (*_disagreements_of_degrees(sections, labeler), *_disagreements_of_sides(sections, labeler))
+
+
+def findings_in_one_section(
+    sections: Sequence[Section], schema: FindingSchema | None = None
+) -> dict[SectionName, tuple[str, ...]]:
+    """Return the abnormalities that only one of FINDINGS and IMPRESSION states, by this section.
+
+    In IMPRESSION, present and uncertain abnormalities count as stated; in FINDINGS, only present ones, because an
+    IMPRESSION may leave out what is uncertain. The other section does not mention the abnormality, or denies it.
+
+    This is no contradiction. Radiologists leave minor findings out of the IMPRESSION, and name causes only there. Of
+    3,331 Indiana reports with both sections, 21% contain such an abnormality, and 0.4% a disagreement as in
+    `find_disagreements`.
+
+    Args:
+        sections: The sections of the report.
+        schema: The findings; those of chest radiographs if not given.
+
+    Returns:
+        Names of the abnormalities by section, for both sections; empty if the report does not have both.
     """
     texts = _describing_texts(sections)
     if texts is None:
@@ -109,7 +113,7 @@ def _disagreements_of_degrees(sections: Sequence[Section], labeler: FindingLabel
 def _exclude_each_other(
     first: tuple[str, GradedMention], second: tuple[str, GradedMention], *, labeler: FindingLabeler
 ) -> bool:
-    """Return whether two mentions of a finding, each with its sentence, cannot have their degrees in one patient."""
+    """Return whether the degrees of two mentions of a finding, each with its sentence, contradict each other."""
     (sentence, one), (other_sentence, other) = first, second
     if sentence == other_sentence or one.degrees & other.degrees:
         return False
@@ -122,7 +126,7 @@ def _exclude_each_other(
 
 
 def _disagreements_of_sides(sections: Sequence[Section], labeler: FindingLabeler) -> Iterator[Disagreement]:
-    """Yield the findings of which IMPRESSION names another side than FINDINGS."""
+    """Yield the findings for which IMPRESSION names a side that FINDINGS does not."""
     texts = _describing_texts(sections)
     if texts is None:
         return

@@ -77,7 +77,7 @@ class DraftedStudy:
     model_name: str = ""
     """Name that the model of the checkpoint has in its configuration."""
     forced: tuple[str, ...] = ()
-    """Notices of `Report.forced`."""
+    """Notices of `Report.forced_notices`."""
     refused: ReportGenError | None = None
     documents: Mapping[str, Document] = field(default_factory=dict)
     """By the name of the format."""

@@ -77,7 +77,7 @@ class StudyWorker:
             number=task.number,
             model=drafted.model,
             model_name=document.report.provenance.model_name,
-            forced=document.report.forced,
+            forced=document.report.forced_notices,
             documents={one.name: _content(partial(one.render, document)) for one in formats},
             attention=_content(partial(_draw_attention, document)) if self._settings.attention else None,
             preprocessing=_content(partial(_draw_preprocessing, drafted.drafter, document))

@@ -101,13 +101,13 @@ def choose_formats(
 
 
 def check_folder_name(output: Path) -> None:
-    """Check that the folder of the drafts has no name of a document, such as `draft.pdf`, unless it exists.
+    """Check that the folder of the drafts does not have the name of a document, such as `draft.pdf`.
 
-    The name of a document is that of its study. A batch could not be written to one file, and a name that the user
-    chooses would not be found by --resume and --revises.
+    Documents are named after their studies: a batch has several, and --resume and --revises find them by these names. A
+    folder that exists may have any name.
 
     Raises:
-        UsageError: The name ends like that of a document.
+        UsageError: The name ends with the suffix of a document, and no such folder exists.
     """
     suffix = next((one for one in (*_suffixes(), ".dcm") if output.name.lower().endswith(one)), "")
     if suffix and not output.is_dir():

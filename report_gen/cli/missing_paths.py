@@ -1,7 +1,7 @@
-"""Say which paths of `report-gen draft` do not exist, before a draft is made.
+"""Report the paths of `report-gen draft` that do not exist, before a draft is made.
 
-A value with spaces that stands without quotes, as in `--finding Fibrosis=present:left lower`, ends at the space, and
-its other words are paths.
+Such a path can be part of a value without quotes: in `--finding Fibrosis=present:left lower`, the value ends at the
+space, and `lower` is a path.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from report_gen.terminal import print_notice
 
 _FINDING = "--finding"
 _TEXT_OPTIONS = (_FINDING, "--indication", "--technique", "--comparison", "--attribute")
-"""Options of which the value may contain spaces."""
+"""Options whose values may contain spaces."""
 _PLACES = frozenset((*Side, *Zone))
 """Words of a location."""
 
 
 def report_missing_paths(paths: Sequence[Path], arguments: Sequence[str]) -> None:
-    """Print which paths do not exist, at once and not after the drafts of the others.
+    """Print a notice of the paths that do not exist, so that the user need not wait for the drafts of the others.
+
+    If no path exists and none can be a part of a value, nothing is printed: the command ends with an error that names
+    the paths.
 
     Args:
         paths: Files and folders of the studies.
         arguments: The arguments of the command line, which show the option before a path.
 
     Raises:
-        UsageError: The path is a word of a location that belongs to the value of --finding. The drafts would get
-            another location than the user wrote, so that none is made.
+        UsageError: A path is a part of the location of a --finding without quotes. The draft would have another
+            location than the user wrote.
     """
     missing = [path for path in paths if not _may_exist(path)]
     if not missing:
@@ -49,7 +52,7 @@ def report_missing_paths(paths: Sequence[Path], arguments: Sequence[str]) -> Non
 
 
 def _may_exist(path: Path) -> bool:
-    """Return whether there is something at a path, or a folder above it cannot be searched."""
+    """Return whether a path exists, or whether that is unknown because a folder above it cannot be searched."""
     try:
         path.stat()
     except (FileNotFoundError, ValueError):  # ValueError: a NUL in the name
@@ -60,9 +63,14 @@ def _may_exist(path: Path) -> bool:
 
 
 def _value_before(arguments: Sequence[str], missing: Collection[str]) -> tuple[str, str]:
-    """Return the first option of which the value is followed by missing paths, and the value with these words.
+    """Return the first option whose value is followed by missing paths, and its value joined with these paths.
 
-    Empty texts if there is none.
+    Args:
+        arguments: The arguments of the command line.
+        missing: Paths that do not exist, as they were given.
+
+    Returns:
+        Option and value; two empty texts if there is no such option.
     """
     for index, argument in enumerate(arguments):
         option, equals, value = argument.partition("=")

@@ -1,4 +1,7 @@
-"""Add the commands that installed packages register as entry points. A broken one does not stop the others."""
+"""Add the commands that installed packages register as entry points.
+
+A command that cannot be loaded does not prevent the use of the others.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class Plugins:
     """Commands of other packages.
 
     Args:
-        names: Names of the commands that report-gen has; no package replaces them.
+        names: Names of the commands of report-gen, which no other package can replace.
     """
 
     def __init__(self, names: Collection[str]) -> None:
@@ -27,7 +30,7 @@ class Plugins:
         self._problems: dict[str, str] = {}
 
     def add_to(self, app: typer.Typer) -> None:
-        """Add every command that is registered. One that cannot be loaded ends with the reason when it is called."""
+        """Add every registered command. One that cannot be loaded raises UsageError when it is called."""
         for entry_point in entry_points(group=COMMAND_GROUP):
             name, source = entry_point.name, _source(entry_point)
             if name in self._taken:
@@ -46,7 +49,7 @@ class Plugins:
                 app.command(name)(command)
 
     def print_problems(self, *, called: str | None) -> None:
-        """Print a notice for every command that is not available, except the one that is called and ends with it."""
+        """Print a notice for every command that is not available, except `called`, which ends with the same reason."""
         for name, problem in self._problems.items():
             if name != called:
                 print_notice(f"command {name}: {problem}")
@@ -56,7 +59,10 @@ _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def _load(entry_point: EntryPoint) -> Callable[..., object]:
-    """Return the function of a command. Typer examines its parameters here, because it would raise for all commands."""
+    """Return the function of a command.
+
+    Typer examines its parameters here. An error in them would otherwise be raised whichever command is called.
+    """
     command: Callable[..., object] = entry_point.load()
     trial = typer.Typer()
     trial.command()(command)
@@ -65,6 +71,8 @@ def _load(entry_point: EntryPoint) -> Callable[..., object]:
 
 
 def _refuse(message: str) -> Callable[[], NoReturn]:
+    """Return a command that raises UsageError with a message."""
+
     def refuse() -> NoReturn:
         raise UsageError(message)
 

@@ -25,7 +25,7 @@ _UNKNOWN = "unknown"
 """Value of --prior-days for a prior study that is earlier by an unknown number of days."""
 
 _SHOWN = 20
-"""Characters of a wrong value that a message quotes."""
+"""Largest number of characters of an invalid value that a message quotes."""
 
 Prior = Annotated[
     list[str] | None,

@@ -10,7 +10,7 @@ from report_gen.auditing import (
     FlagKind,
     audit_text,
     find_disagreements,
-    findings_of_one_section,
+    findings_in_one_section,
 )
 from report_gen.generation import mismatched_findings, mismatched_locations
 from report_gen.labeling import label_findings
@@ -51,6 +51,7 @@ def draft_notices(
 
 
 def _describe(disagreement: Disagreement) -> str:
+    """Return the notice of a disagreement."""
     match disagreement.kind:
         case DisagreementKind.SIDE:
             return f"FINDINGS and IMPRESSION disagree about the side of {disagreement.finding}; check left and right"
@@ -60,8 +61,8 @@ def _describe(disagreement: Disagreement) -> str:
 
 
 def _one_section_notices(sections: Sequence[Section], schema: FindingSchema) -> Iterator[str]:
-    """Yield a notice for each of FINDINGS and IMPRESSION that states abnormalities without the other one."""
-    for name, findings in findings_of_one_section(sections, schema).items():
+    """Yield a notice for each section that states abnormalities that the other one does not."""
+    for name, findings in findings_in_one_section(sections, schema).items():
         if findings:
             (other,) = set(DESCRIBING_SECTIONS) - {name}
             yield f"stated in {name}, but not in {other}: {', '.join(findings)}"

@@ -23,7 +23,7 @@ from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import CheckpointError, StudyError, without_traceback
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.model import INT8, Checkpoint, load_checkpoint, resolve_device, resolve_dtype, round_linear_layers
+from report_gen.model import INT8, Checkpoint, load_checkpoint, quantize_linear_layers, resolve_device, resolve_dtype
 from report_gen.records import (
     FindingLocation,
     FindingState,
@@ -43,8 +43,8 @@ class Drafter(StudyInspector):
     Args:
         checkpoint: Model, tokenizer and prompt; the model is moved to the device and type.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
-        dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. With `int8` the weights of the decoder are
-            rounded in place.
+        dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
+            the decoder in `checkpoint`.
 
     Raises:
         UsageError: The device or the type is unknown or not available.
@@ -57,13 +57,13 @@ class Drafter(StudyInspector):
         self._device = resolve_device(device)
         self._dtype = resolve_dtype(dtype, self._device)
         if dtype == INT8:
-            round_linear_layers(checkpoint.model.decoder.language_model)
+            quantize_linear_layers(checkpoint.model.decoder.language_model)
         super().__init__(
             checkpoint.model.to(self._device, self._dtype).eval(),
             StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype),
         )
-        numbers = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
-        self._reports = ReportComposer(checkpoint, device=self._device, dtype=numbers)
+        dtype_name = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
+        self._reports = ReportComposer(checkpoint, device=self._device, dtype=dtype_name)
 
     @classmethod
     def load(
@@ -273,8 +273,8 @@ class Drafter(StudyInspector):
 def _study_generator(loaded: LoadedStudy, decoding: Decoding) -> torch.Generator:
     """Return the random generator of a study, determined by the pixels of its images and the seed of the user.
 
-    The digests are sorted, so that the names of the files, by which the images of a study are ordered, do not matter.
-    Indication, overrides and the prior study change the text by conditioning the decoder, and are left out of the seed:
-    drafts with and without one of them use the same random numbers and differ by its effect only.
+    The digests are sorted, because the images of a study are ordered by their file names, which must not matter.
+    Indication, overrides and prior study are not part of the seed. Drafts with and without one of them use the same
+    random numbers, so they differ only by its effect on the decoder.
     """
     return study_generator(decoding.seed, *sorted(loaded.pixel_digests))

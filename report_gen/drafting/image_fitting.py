@@ -66,13 +66,16 @@ def digest_pixels(squares: torch.Tensor) -> tuple[str, ...]:
     """Return the SHA-256 of the decoded pixels of each of V images, as the model gets them.
 
     The random generator of a draft is seeded with these digests and not with those of the files. The same pixels
-    therefore give the same text under other UIDs, in another encoding and under another file name. The squares are
-    hashed and not the images in full size, because the model gets nothing else and hashing takes less than a
-    millisecond. They are rounded to 8 bits, so that the last digits of resizing, which differ between processors,
-    change no digest, except where a value is at the limit between two integers.
+    therefore give the same text with other UIDs, in another encoding and under another file name. The squares are
+    hashed instead of the images in full size, because the model gets nothing else, and hashing them takes less than a
+    millisecond. They are rounded to 8 bits, because the last digits of resizing differ between processors. A digest
+    still differs if a value is at the limit between two integers.
 
     Args:
         squares: [V,...] in 0..1 before normalization, as in `FittedImages`.
+
+    Returns:
+        V digests of 64 hexadecimal digits.
     """
     rounded = (squares * 255).round().to(torch.uint8).cpu().contiguous()
     return tuple(hashlib.sha256(square.numpy()).hexdigest() for square in rounded)

@@ -16,10 +16,10 @@ from report_gen.imaging.scope import FORCE_HINT, accepts_view
 from report_gen.labeling import value_of_term
 from report_gen.model import Recognition
 from report_gen.prompting import describe_kind
-from report_gen.records import FORCED, Image, ViewPosition
+from report_gen.records import FORCED_PREFIX, Image, ViewPosition
 
 _IMAGE = "image"
-"""Code of the refusal of an image by its appearance."""
+"""Code in the message that refuses an image because of its appearance."""
 _FOREIGN = "the image does not look like the images that the model was trained on"
 
 _APPEARANCE: Mapping[ImageClass, str] = {
@@ -75,8 +75,8 @@ def apply_recognition(
         if not force:
             path = images[0].path
             raise ScopeError(path if len(images) == 1 else path.parent, reason, code, hint=FORCE_HINT)
-        judged = _judgment(code, reason, [recognized[index].foreign_score for index in outside], scope)
-        kept, notices = list(range(len(images))), [f"{FORCED}outside the scope of the model [{code}]: {judged}"]
+        why = _forced_reason(code, reason, [recognized[index].foreign_score for index in outside], scope)
+        kept, notices = list(range(len(images))), [f"{FORCED_PREFIX}outside the scope of the model [{code}]: {why}"]
     elif outside:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))
         notices.append(f"{len(outside)} of {len(images)} images left out: {reasons}")
@@ -98,13 +98,13 @@ def _violation(image: Image, recognition: Recognition, scope: ScopeConfig) -> tu
     return None
 
 
-def _judgment(code: str, reason: str, scores: Sequence[float], scope: ScopeConfig) -> str:
-    """Return why a forced draft is outside the scope. The score of the least foreign image is given."""
+def _forced_reason(code: str, reason: str, scores: Sequence[float], scope: ScopeConfig) -> str:
+    """Return why a forced draft is outside the scope, with the lowest `foreign_score` of its images."""
     if code != _IMAGE:
         return reason
     kind = describe_kind({value_of_term("modality", modality) for modality in scope.modalities}, scope.body_parts)
     what = "an image that the model was made for" if kind == "study" else f"a {kind}"
-    return f"the image was judged not to be {what} (score {min(scores):.2f}, limit 1)"
+    return f"the image was not recognized as {what} (image recognizer: score {min(scores):.2f}, limit 1)"
 
 
 def _appearance_notices(kept: Sequence[tuple[Image, Recognition]], scope: ScopeConfig) -> list[str]:

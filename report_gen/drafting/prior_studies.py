@@ -96,12 +96,12 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
 def latest_prior(study: Study, priors: Sequence[PriorStudy]) -> CheckedPrior | None:
     """Return the latest of several prior studies, after a check of all; None if there is none.
 
-    One wrong prior study refuses the study. A draft that leaves it out would be compared with an earlier study than the
-    user asked for, or state a finding as new that the prior study shows.
+    The study is refused if any prior study cannot be compared with it. If that prior study were left out, the draft
+    could be compared with an older study than the user asked for, or state a finding as new that the prior study shows.
 
     Raises:
         StudyError: A prior study cannot be compared with the study, see `check_prior`. If there are several prior
-            studies, the error counts the wrong ones and says how to draft without them.
+            studies, the error counts those that cannot be compared and says how to draft without them.
     """
     checked, refused = list[CheckedPrior](), list[StudyError]()
     for prior in priors:

@@ -20,7 +20,7 @@ from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
 from report_gen.records import (
     DESCRIBING_SECTIONS,
-    FORCED,
+    FORCED_PREFIX,
     Attribute,
     Finding,
     FindingState,
@@ -51,7 +51,7 @@ class ReportComposer:
     Args:
         checkpoint: Model whose name and weights the provenance records.
         device: Device that the model runs on.
-        dtype: Name of the numbers that the model runs with, see `resolve_dtype`.
+        dtype: Name of the data type of the model, see `resolve_dtype`.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: str) -> None:
@@ -142,9 +142,9 @@ class ReportComposer:
         )
 
     def _first_notices(self, notices: Sequence[str]) -> tuple[str, ...]:
-        """Return the notices about a study, after that of the model, if it has one, and after why a draft is forced."""
+        """Return the notices about a study, preceded by those of a forced draft and by that of the model."""
         own = filter(None, [self._checkpoint.model.config.notice])
-        forced = [notice for notice in notices if notice.startswith(FORCED)]
+        forced = [notice for notice in notices if notice.startswith(FORCED_PREFIX)]
         return (*forced, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:

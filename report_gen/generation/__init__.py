@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
     from report_gen.generation.inference import generate_texts, generate_tokens
-    from report_gen.generation.proposals import Proposer, gains_by_proposals
+    from report_gen.generation.proposals import Proposer, benefits_from_proposals
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import study_generator
     from report_gen.generation.text_composing import GeneratedText
@@ -21,7 +21,7 @@ else:
         {
             "decoding": ("DEFAULT_DECODING", "Decoding"),
             "inference": ("generate_texts", "generate_tokens"),
-            "proposals": ("Proposer", "gains_by_proposals"),
+            "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
             "sampling": ("study_generator",),
             "text_composing": ("GeneratedText",),
@@ -35,7 +35,7 @@ __all__ = [
     "GeneratedText",
     "GeneratedTokens",
     "Proposer",
-    "gains_by_proposals",
+    "benefits_from_proposals",
     "generate_texts",
     "generate_tokens",
     "mismatched_findings",

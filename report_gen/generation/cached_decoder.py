@@ -50,8 +50,8 @@ class CachedDecoder(ABC):
         logits: torch.Tensor = self._output(hidden[:, -1])
         return logits
 
-    def check(self, token_ids: Sequence[int], cache: KeyValueCache) -> torch.Tensor:
-        """Append L tokens to the only text of a cache and return the logits [L,vocabulary] of what follows each one."""
+    def step_tokens(self, token_ids: Sequence[int], cache: KeyValueCache) -> torch.Tensor:
+        """Append L tokens to the only text of a cache and return the logits [L,vocabulary] after each of them."""
         embedded = self._embeddings(torch.tensor([token_ids], device=cache.device))
         logits: torch.Tensor = self._output(self._hidden(embedded, cache.extend(len(token_ids)), cache)[0])
         return logits

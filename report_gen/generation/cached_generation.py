@@ -23,7 +23,7 @@ class CachedTokenGenerator(TokenGenerator):
     Args:
         decoder: The decoder.
         prefix: What it computed for the visual tokens and prompts of the studies.
-        proposer: Proposes tokens of a single text, whose most probable tokens are generated; None for no proposals.
+        proposer: Proposes tokens for greedy decoding of a single text; None for no proposals.
     """
 
     def __init__(self, decoder: CachedDecoder, prefix: Prefix, proposer: Proposer | None = None) -> None:
@@ -36,11 +36,11 @@ class CachedTokenGenerator(TokenGenerator):
         if request.decoding.method == "beam" and request.decoding.beams > 1:
             return search_beams(self._decoder, self._prefix, request)
         if request.decoding.method != "sample" and len(request.studies) == 1 and self._proposer is not None:
-            return [self._check_proposals(request, self._proposer)]
+            return [self._decode_with_proposals(request, self._proposer)]
         return self._choose_tokens(request)
 
-    def _check_proposals(self, request: TokenRequest, proposer: Proposer) -> GeneratedTokens:
-        """Generate one text, as many tokens per forward pass as proposals are right."""
+    def _decode_with_proposals(self, request: TokenRequest, proposer: Proposer) -> GeneratedTokens:
+        """Generate one text by speculative decoding: a forward pass gives a token, and one more per right proposal."""
         (study,), (limit,) = request.studies, request.limits
         cache, logits = self._prefix.start([study], max_tokens=limit)
         text = _Text(limit)
@@ -51,7 +51,8 @@ class CachedTokenGenerator(TokenGenerator):
                 request.before_token()
             chosen = logits.float().index_fill(1, never, -math.inf).argmax(-1)  # [1+proposals]
             given = _probabilities(logits, chosen) if request.with_probabilities else [math.nan] * len(chosen)
-            # The first token follows the text, and each further one a proposal, which must be the token before it.
+            # The first token follows the text. Each further one follows a proposal, and is valid only if that proposal
+            # is the token that the decoder chose before it.
             right = 0
             for token, probability in zip(chosen.tolist(), given, strict=True):
                 text.append(token, probability)
@@ -60,9 +61,9 @@ class CachedTokenGenerator(TokenGenerator):
                 if proposed[right : right + 1] != [token]:
                     break
                 right += 1
-            cache.shorten(len(proposed) - right)
+            cache.remove_last(len(proposed) - right)
             proposed = proposer.propose(study, text.tokens, most=limit - len(text.tokens) - 1)
-            logits = self._decoder.check([text.tokens[-1], *proposed], cache)
+            logits = self._decoder.step_tokens([text.tokens[-1], *proposed], cache)
 
     def _choose_tokens(self, request: TokenRequest) -> list[GeneratedTokens]:
         """Generate token by token."""

@@ -17,7 +17,7 @@ from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.gpt2_decoder import Gpt2Decoder
-from report_gen.generation.proposals import Proposer, gains_by_proposals
+from report_gen.generation.proposals import Proposer, benefits_from_proposals
 from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
 from report_gen.generation.text_composing import (
     GeneratedText,
@@ -49,17 +49,18 @@ def generate_texts(
 ) -> list[GeneratedText]:
     """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
 
-    The first candidate of all studies comes from one call. If `decoding` asks for more candidates and a first one
-    contradicts its findings, the further candidates of all such studies are sampled together in a second call.
+    The first candidates of all studies are generated in one call. If `decoding` asks for more candidates, those of all
+    studies whose first candidate is inconsistent are sampled together in a second call.
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
         prompt_ids: Token ids of B prompts, without the begin token.
         states: The finding states [B][F] that condition the decoder.
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
-        stated: Those of them that the header or the reader states, which no sentence may contradict; None for none.
-        unnamed: Those of them that are too uncertain to be named if another candidate does without; None for none. A
-            candidate that contradicts none of the others has precedence as well.
+        stated: Attributes that the header or the reader states, B mappings; None for none. `remove_unsupported`
+            removes sentences that contradict them.
+        unnamed: Attributes whose prediction is uncertain, B collections of names; None for none. Candidates that do
+            not name them, and contradict none of the other attributes, have precedence.
         locations: The locations [B][F] that condition the decoder; None for a model without locations.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
@@ -76,7 +77,7 @@ def generate_texts(
     limits = _limits(
         checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
     )
-    gains = gains_by_proposals(checkpoint.model.decoder.language_model)
+    gains = benefits_from_proposals(checkpoint.model.decoder.language_model)
     proposer = Proposer(prompt_ids, checkpoint.continuations) if gains else None
     generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids, proposer)
 
@@ -177,8 +178,8 @@ def token_generator(
         visual_tokens: [B,K,D_txt].
         visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
-        proposer: Proposes tokens for a decoder of this package; by default one that knows the prompt and the text, for
-            a decoder that is faster with proposals.
+        proposer: Proposes tokens for a decoder of this package. By default, a decoder that is faster with proposals
+            gets those from the prompt and the text.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     decoder = find_cached_decoder(model.decoder.language_model)
@@ -193,7 +194,7 @@ def token_generator(
             attention_mask=attention_mask,
         )
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    if proposer is None and gains_by_proposals(model.decoder.language_model):
+    if proposer is None and benefits_from_proposals(model.decoder.language_model):
         proposer = Proposer(prompt_ids)
     return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer)
 

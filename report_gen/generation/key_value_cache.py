@@ -93,8 +93,8 @@ class KeyValueCache:
             self._bias = torch.zeros_like(allowed, dtype=self._stored.dtype).masked_fill_(~allowed, smallest)
         return (self._counts[:, start:end] - 1).clamp(min=0)
 
-    def shorten(self, tokens: int) -> None:
-        """Forget the last tokens of every text."""
+    def remove_last(self, tokens: int) -> None:
+        """Remove the last tokens of every text. The next call of `extend` overwrites their keys and values."""
         self._filled -= tokens
 
     def attend(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""Linear layers as functions, with their weights rearranged once for the few rows of a step of the generation.
+"""Linear layers as functions, with their weights packed once for the few rows of a step of the generation.
 
-A step multiplies the weights with one row per text. The matrix product of torch rearranges the weights in every call,
-which takes longer than the product of a few rows. oneDNN can keep them rearranged.
+A step multiplies the weights with one row per text. The matrix product of torch packs the weights (rearranges them in
+memory) in every call, which takes longer than the product of a few rows. oneDNN can keep the packed weights.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch.nn import functional
 Layer = Callable[[torch.Tensor], torch.Tensor]
 
 _MOST_ROWS = 64
-"""Rows from which on the gain is below a quarter."""
+"""Number of rows above which packed weights save less than a quarter of the time."""
 
 
 def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -> Layer:
     """Return the function of a linear layer for inputs [rows,in].
 
     Args:
-        module: An `nn.Linear` or a `transposed`. A layer of another type, such as one with a low-rank adapter, is
-            called as it is.
-        transposed: Type of linear layers whose weights are stored as [in,out].
+        module: An `nn.Linear` or a layer of the type `transposed`. A layer of another type, such as one with a low-rank
+            adapter, is returned as it is.
+        transposed: Type of linear layers whose weights are stored as [in,out]; None if the model has none.
     """
     part: Any = module
     if type(module) is nn.Linear:
@@ -38,9 +38,9 @@ def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -
 
 
 def _with_packed_weight(plain: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
-    """Return a function that computes few rows with a rearranged copy of a weight [out,in], which the first call makes.
+    """Return a function that computes few rows with a packed copy of a weight [out,in], which the first call makes.
 
-    One row reads the weight once in whatever order: it is left to `plain`.
+    `plain` computes a single row, for which the order of the weights in memory makes no difference.
     """
     if not _can_pack(weight):
         return plain
@@ -58,7 +58,7 @@ def _with_packed_weight(plain: Layer, weight: torch.Tensor, bias: torch.Tensor |
 
 
 def _can_pack(weight: torch.Tensor) -> bool:
-    """Return whether oneDNN is at hand and computes with a weight. `torch.compile` uses the same two operators."""
+    """Return whether oneDNN is available and supports the weight. `torch.compile` uses the same two operators."""
     if weight.device.type != "cpu" or weight.dtype != torch.float32 or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     return all(hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise"))

@@ -1,8 +1,9 @@
-"""Propose the next tokens of a text, which the decoder checks in one forward pass (Leviathan et al., ICML 2023).
+"""Speculative decoding without a second model: propose tokens that the decoder checks in one forward pass.
 
-A forward pass over a few tokens of one text costs hardly more than over one, because it reads the same weights. The
-proposals cost nothing: they come from the text itself, its prompt, and how the training reports went on. Every token is
-still the decoder's own choice, so that the text is the same with and without proposals.
+A forward pass over a few tokens of one text costs hardly more than over one token, because it reads the same weights
+(Leviathan et al., ICML 2023). The proposals cost almost nothing: they are look-ups in the n-grams of the text, of its
+prompt and of the training reports. A proposal is kept only if the decoder would have chosen the same token, so the text
+is the same with and without proposals.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from torch import nn
 from report_gen.model import Continuations
 from report_gen.tokenizer import BOS_ID, EOS_ID
 
-LARGE = 15_000_000
-"""Number of weights from which on a decoder is faster with proposals, see `report-gen bench generation --sizes`."""
-_MOST = 6
-"""Tokens that are proposed at once: more of them are rarely right."""
-_REPEATED = 3
-"""Last tokens that must have occurred before to propose what followed them then."""
+MIN_WEIGHTS = 15_000_000
+"""Number of weights from which a decoder is faster with proposals, see `report-gen bench generation --sizes`."""
+_MAX_PROPOSALS = 6
+"""Tokens that are proposed at once. Further ones are rarely right."""
+_NGRAM = 3
+"""Last tokens that must have occurred earlier, so that the token that followed them is proposed again."""
 
 
 class Proposer:
-    """Proposes tokens for the texts of B studies.
+    """Proposes the next tokens of the texts of B studies.
 
     Args:
         prompts: Token ids of B prompts, without the begin token.
-        continuations: How reports go on; None if that is not known.
+        continuations: Frequent n-grams of the training reports; None for proposals from prompt and text only.
     """
 
     def __init__(self, prompts: Sequence[Sequence[int]], continuations: Continuations | None = None) -> None:
@@ -35,16 +36,16 @@ class Proposer:
         self._continuations = continuations
 
     def propose(self, study: int, tokens: Sequence[int], *, most: int) -> list[int]:
-        """Return the tokens that are likely to follow.
+        """Return the tokens that are likely to follow, possibly none.
 
         Args:
-            study: Number of the study.
-            tokens: Token ids of its text so far.
+            study: Index of the study, 0 to B - 1.
+            tokens: Token ids of its text so far, without the begin token.
             most: Largest number of tokens to return.
         """
         text = [*self._prompts[study], BOS_ID, *tokens]
         known = len(text)
-        while len(text) - known < min(most, _MOST):
+        while len(text) - known < min(most, _MAX_PROPOSALS):
             token = None if self._continuations is None else self._continuations.next_token(text)
             if token is None:
                 token = _repeat(text, known)
@@ -57,19 +58,19 @@ class Proposer:
 
 
 def _repeat(text: Sequence[int], known: int) -> int | None:
-    """Return the token that followed the last tokens when they occurred before, most recently of several times.
+    """Return the token that followed the most recent earlier occurrence of the last tokens; None if there is none.
 
     Args:
-        text: Token ids, the last ones of which are proposals.
-        known: Number of tokens that are no proposals.
+        text: Token ids; those after the first `known` ones are proposals.
+        known: Number of tokens that are not proposals.
     """
-    last = text[-_REPEATED:]
-    for end in range(known - 1, _REPEATED - 1, -1):
-        if text[end - _REPEATED : end] == last:
+    last = text[-_NGRAM:]
+    for end in range(known - 1, _NGRAM - 1, -1):
+        if text[end - _NGRAM : end] == last:
             return text[end]
     return None
 
 
-def gains_by_proposals(decoder: nn.Module) -> bool:
-    """Return whether a decoder spends most of a step on its weights, so that further tokens cost little."""
-    return sum(weight.numel() for weight in decoder.parameters()) >= LARGE
+def benefits_from_proposals(decoder: nn.Module) -> bool:
+    """Return whether a decoder is large enough that reading its weights takes most of the time of a step."""
+    return sum(weight.numel() for weight in decoder.parameters()) >= MIN_WEIGHTS

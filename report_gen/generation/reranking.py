@@ -15,7 +15,7 @@ from report_gen.auditing import (
     audit_text,
     find_disagreements,
     find_repeated_findings,
-    findings_of_one_section,
+    findings_in_one_section,
     is_fragment,
 )
 from report_gen.generation.text_composing import GeneratedText
@@ -55,13 +55,13 @@ _REPEATED_FINDING = 0.5
 """Weight of a finding that a section states again: less than that of an omitted finding."""
 
 _DISAGREEMENT = 1.0
-"""Weight of a finding with two degrees, or with another side in IMPRESSION than in FINDINGS."""
+"""Weight of a finding with contradictory degrees, or with another side in IMPRESSION than in FINDINGS."""
 
 _ONE_SECTION = 0.1
-"""Weight of an abnormality that FINDINGS or IMPRESSION states alone, as many reports of radiologists do.
+"""Weight of an abnormality that only one of FINDINGS and IMPRESSION states, as in many reports of radiologists.
 
-It decides among texts that are equally consistent otherwise. A weight of 0.25 or more was measured to prefer texts that
-leave out predicted findings.
+The weight is small, so that it decides only among texts that are equally consistent otherwise. With 0.25 or more, texts
+that leave out predicted findings were preferred (notebooks/lab_book.md).
 """
 
 _ATTRIBUTE_MISMATCH = 2.0
@@ -93,7 +93,7 @@ def select_candidate(
     # A low confidence costs at most 1, as much as an omitted finding or a doubtful word.
     costs = [
         inconsistency(one, states, attributes, locations, schema=schema)
-        + _ONE_SECTION * sum(map(len, findings_of_one_section(one.sections, schema).values()))
+        + _ONE_SECTION * sum(map(len, findings_in_one_section(one.sections, schema).values()))
         + 1
         - (one.confidence or 0.0)
         + one.doubtful_words
@@ -110,7 +110,7 @@ def needs_candidates(
     *,
     schema: FindingSchema,
 ) -> bool:
-    """Return whether further candidates can improve on a text: it is inconsistent, or all its states are unknown.
+    """Return whether further candidates can improve on a text: if it is inconsistent, or all states are unknown.
 
     Args:
         text: The generated text.
@@ -156,13 +156,13 @@ def fewest_claims(
 def claimed_attributes(
     text: str, certain: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
 ) -> tuple[AttributeName, ...]:
-    """Return the attributes for which a text names what the study does not support.
+    """Return the attributes for which a text names a value that the study does not support.
 
     Args:
         text: A report.
-        certain: The attributes that headers or the reader state, and those that the model predicts with at least their
-            thresholds. A text contradicts them already if it names another body part beside theirs.
-        unnamed: Attributes that the model is uncertain of, and that a text had better not name.
+        certain: The attributes that the header or the reader states, and those whose predicted probability reaches
+            their threshold. A text that names another value beside the certain one contradicts it as well.
+        unnamed: Attributes of which the model is uncertain, so that a text should not name them.
     """
     named = tuple(name for name in unnamed if named_values(name, text))
     return contradicted_attributes(text, certain) + named
@@ -178,10 +178,10 @@ def inconsistency(
 ) -> float:
     """Return how much a text contradicts its conditioning and itself, and how badly it is formed; 0 means not at all.
 
-    The sum of `mismatch_score`, `location_mismatch`, 1 for each flag of `audit_text`, 1 for each finding that one
-    sentence denies (also as part of "lungs are clear") and another states, 1 for each of `find_disagreements`, 2 for
-    each contradicted attribute, 1 for each fragment of a sentence, and 0.5 for each finding that a further sentence of
-    a section states again.
+    The result is the sum of `mismatch_score`, `location_mismatch`, 1 for each flag of `audit_text`, 1 for each finding
+    that one sentence denies (also as part of "lungs are clear") and another states, 1 for each of `find_disagreements`,
+    2 for each contradicted attribute, 1 for each fragment of a sentence, and 0.5 for each finding that a further
+    sentence of a section states again.
 
     Args:
         generated: The generated text.

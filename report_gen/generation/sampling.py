@@ -12,7 +12,7 @@ from report_gen.generation.decoding import Decoding
 _LIKELY = 64
 """Number of tokens that nearly always reach `top_p`. They are found faster than all tokens are sorted."""
 _LEAST_TEMPERATURE = 1e-6
-"""Temperature that takes the most probable token; with a lower one the logits would overflow."""
+"""Smallest temperature. It selects the most probable token; the logits overflow if divided by a smaller number."""
 
 
 def study_generator(seed: int, *content: object) -> torch.Generator:
@@ -30,29 +30,28 @@ def study_generator(seed: int, *content: object) -> torch.Generator:
 
 
 class Sampler:
-    """Chooses tokens at random.
+    """Samples one token per text.
 
-    Each text has a uniform random number per token, from its own generator. `generate` of transformers draws from the
-    global generator instead, which neighbors in the batch and other threads also advance. The numbers are drawn on the
-    CPU, so a seed means the same on every device.
+    The generator of each text gives one uniform random number per token. `generate` of transformers draws from the
+    global generator instead, which other texts of the batch and other threads also advance. The numbers are drawn on
+    the CPU, so a seed gives the same numbers on every device.
 
     Args:
         decoding: Temperature and `top_p`, applied before a token is drawn.
-        generators: One per text of the batch; None takes the most probable token. Texts may share one.
+        generators: One per text of the batch; None selects the most probable token. Texts may share one.
     """
 
     def __init__(self, decoding: Decoding, generators: Sequence[torch.Generator | None]) -> None:
         self._temperature = max(float(decoding.temperature), _LEAST_TEMPERATURE)
         self._top_p = float(decoding.top_p)
         self._texts = len(generators)
-        self._drawn: dict[torch.Generator, list[int]] = {}
-        """The texts of each generator."""
+        self._texts_of: dict[torch.Generator, list[int]] = {}
         for text, generator in enumerate(generators):
             if generator is not None:
-                self._drawn.setdefault(generator, []).append(text)
+                self._texts_of.setdefault(generator, []).append(text)
 
     def __call__(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
-        """Return tokens [N].
+        """Return the sampled token ids [N].
 
         Args:
             logits: Logits [N,vocabulary] of the texts that have not ended.
@@ -62,28 +61,29 @@ class Sampler:
         return draw_tokens(probabilities, self._uniform_numbers(rows).to(logits.device), top_p=self._top_p)
 
     def _uniform_numbers(self, rows: Sequence[int]) -> torch.Tensor:
-        """Return N uniform random numbers, 0 for texts without a generator.
+        """Return uniform random numbers [N] in 0..1, float64; 0 for texts without a generator.
 
-        Texts that have ended draw as long as one that shares their generator goes on: whether a text has ended does not
-        change what the next one of its study draws.
+        A generator that several texts share gives a number to each of them until the last one has ended. Which of the
+        texts have ended therefore does not change the numbers of the others.
         """
         numbers = torch.zeros(self._texts, dtype=torch.float64)
         active = set(rows)
-        for generator, texts in self._drawn.items():
+        for generator, texts in self._texts_of.items():
             if not active.isdisjoint(texts):
                 numbers[texts] = torch.rand(len(texts), dtype=torch.float64, generator=generator)
         return numbers[list(rows)]
 
 
 def draw_tokens(probabilities: torch.Tensor, uniform: torch.Tensor, *, top_p: float) -> torch.Tensor:
-    """Draw one of the most probable tokens of each text (nucleus sampling; Holtzman et al., ICLR 2020).
+    """Sample one token per text among the most probable ones (nucleus sampling; Holtzman et al., ICLR 2020).
 
-    The most probable tokens are kept whose probabilities add up to `top_p`, and at least one. In the order of
-    descending probability, the token is drawn at which the cumulative probability of the kept ones exceeds the number.
+    The most probable tokens whose probabilities add up to `top_p` are kept, and at least one. The sample is that of the
+    inverse cumulative distribution: the first kept token, in the order of descending probability, at which the
+    cumulative probability exceeds the random number.
 
     Args:
         probabilities: [N,vocabulary].
-        uniform: N numbers from 0 to below 1, float64; 0 draws the most probable token.
+        uniform: Random numbers [N], from 0 to below 1, float64; 0 selects the most probable token.
         top_p: Above 0 and at most 1.
 
     Returns:

@@ -26,7 +26,7 @@ _JOINED_PARTS = (
     (re.compile("head *neck|neck *chest", re.IGNORECASE), "neck"),
     (re.compile("chest *abd", re.IGNORECASE), "abdomen"),
 )
-"""Beginnings of such terms with the body part that they name beside the first or the chest."""
+"""Patterns of such terms, with the body part that they name in addition to the first one or the chest."""
 
 _LOGOGRAPHIC = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Japanese kana, Chinese characters and Korean syllables. These scripts do not separate words by spaces."""
@@ -72,9 +72,10 @@ def header_body_parts(series: Series) -> HeaderBodyParts:
 
 
 def scanned_body_parts(series: Series) -> frozenset[str]:
-    """Return the body parts that a header states, and those that a term of Body Part Examined joins with them.
+    """Return the body parts that a header states, and those that a joined term of Body Part Examined adds.
 
-    `header_body_parts` counts CHESTABDPELVIS as a chest, which it shows, but a scan of it shows an abdomen as well.
+    `header_body_parts` counts CHESTABDPELVIS as a chest, because the images show one. They show an abdomen as well,
+    which matters for the choice of a window.
     """
     term = series.body_part or ""
     joined = (part for pattern, part in _JOINED_PARTS if pattern.search(term))

@@ -16,7 +16,7 @@ from report_gen.errors import ScopeError
 from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
 from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES, has_slices
 from report_gen.imaging.patient import is_human
-from report_gen.records import FORCED, Image, Series, Study, ViewPosition
+from report_gen.records import FORCED_PREFIX, Image, Series, Study, ViewPosition
 
 FORCE_HINT = "; force=True drafts it anyway"
 """End of the reason of a refusal that the user can override."""
@@ -202,5 +202,5 @@ def _listed(named: HeaderBodyParts) -> str:
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:
     return tuple(
-        dict.fromkeys(f"{FORCED}outside the scope of the model [{one.code}]: {one.reason}" for one in violations)
+        dict.fromkeys(f"{FORCED_PREFIX}outside the scope of the model [{one.code}]: {one.reason}" for one in violations)
     )

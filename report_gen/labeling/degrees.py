@@ -50,7 +50,7 @@ def find_graded_mentions(sentence: str, labeler: FindingLabeler) -> Iterator[Gra
 
 
 def _attributes(words: str, phrase: int) -> frozenset[Degree]:
-    """Return the degrees in a phrase and before it, where only adjectives are between.
+    """Return the degrees in a phrase, and those before it that only adjectives separate from it.
 
     Args:
         words: The sentence from the previous mention to the end of the phrase.
@@ -91,7 +91,7 @@ _COPULA = re.compile(
     r"(?:is|are|was|were|appears?|remains?)\s+(?:(?:now|still|again|only|very)\s+)*",
     re.IGNORECASE,
 )
-_APPOSITION = re.compile(r"\s*[,(:-]\s*", re.IGNORECASE)
+_APPOSITION = re.compile(r"\s*[,(:-]\s*")
 _CLAUSE_END = re.compile(r"(?:\s+in (?:size|degree|severity))?\s*(?:[.,;)]|$)", re.IGNORECASE)
 _RANGE = re.compile(r"[\s-]*(?:(?:left|right)[\s-]*)?(?:,|/|\bto\b|\bor\b|\band\b)?[\s-]*", re.IGNORECASE)
 """Text between two degrees of one finding: "small to moderate effusion", "large left and small right effusions"."""

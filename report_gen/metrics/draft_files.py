@@ -61,7 +61,9 @@ def notice_versions(path: Path) -> list[str]:
 
 
 def read_study_uids(folder: Path) -> dict[str, str]:
-    """Return the Study Instance UID of each study of a folder whose drafts contain it, by the name of the study.
+    """Return the Study Instance UIDs in the drafts of a folder, by the name of the study.
+
+    Studies whose drafts contain none are left out.
 
     Raises:
         CorpusError: A file cannot be read.

@@ -1,4 +1,4 @@
-"""Match drafts with references whose study ids are written in another way."""
+"""Match drafts with references whose study ids are file names of images or Study Instance UIDs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from report_gen.errors import CorpusError
 from report_gen.metrics.draft_files import read_study_uids
 
 _IMAGE_SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".nii.gz", ".nii", ".zip")
-"""Suffixes of images, which a table of references may have in its ids, but the name of a draft has not."""
+"""Suffixes of images. Ids in a table of references may have them; names of drafts do not."""
 
 
 def match_ids(
     path: Path, predictions: Mapping[str, str], references: Mapping[str, str]
 ) -> tuple[Mapping[str, str], list[str]]:
-    """Return the predictions by the ids of the references, and a notice if their own ids are others.
+    """Return the predictions by the ids of the references, with a notice if these differ from the ids of the drafts.
 
-    The ids are compared as they are. If they have none in common, they are compared without folders and suffixes of
-    images ("images/chest.png" is "chest"), and then by the Study Instance UIDs in the drafts of a folder.
+    Predictions and references are first matched by equal ids. If no id is in common, they are matched without folders
+    and suffixes of images ("images/chest.png" becomes "chest"), and then by the Study Instance UIDs in the drafts of a
+    folder.
 
     Args:
         path: The file or folder of the predictions.
@@ -49,7 +50,7 @@ def _renamed(
     key: Callable[[str], str],
     keys: Mapping[str, str],
 ) -> Mapping[str, str] | None:
-    """Return the predictions by the ids of the references with the same key; None if no key is in common.
+    """Return the predictions by the ids of the references with the same key.
 
     Args:
         predictions: Texts by study id.
@@ -58,7 +59,7 @@ def _renamed(
         keys: Key of each prediction that has one.
 
     Returns:
-        The predictions; one without a reference keeps its id. None as well if a key has several ids.
+        The predictions; one without a reference keeps its id. None if no key is in common, or a key has several ids.
     """
     by_key = {key(name): name for name in references}
     several = len(by_key) < len(list(references)) or len(set(keys.values())) < len(keys)
@@ -75,6 +76,7 @@ def _file_stem(name: str) -> str:
 
 
 def _remedy(path: Path) -> str:
+    """Return what to do if no id is in common."""
     if path.is_dir():
         return (
             "the id of a draft is its file name without suffix: give the references a column with these names, or with "

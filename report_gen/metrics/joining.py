@@ -54,7 +54,7 @@ def join_reports(
     """Join texts by study id.
 
     Args:
-        predictions: Drafts by study id, of which one at least is in the references, see `match_ids`.
+        predictions: Drafts by study id. At least one id is in the references, see `match_ids`.
         references: Reports by study id.
         source: Where the predictions come from, for messages.
         allow_missing: Join the studies that both sides contain instead of raising.

@@ -48,10 +48,11 @@ def missing_for_meteor() -> str:
     needed = []
     if shutil.which("java") is None:
         needed.append("Java (Debian: apt-get install default-jre-headless, macOS: brew install openjdk)")
-    spec = find_spec("pycocoevalcap")
-    if spec is None:
-        needed.append("its program meteor-1.5.jar, which the package pycocoevalcap contains")
-        needed[-1] += ' (pip install "report-gen[meteor]", or pip install pycocoevalcap)'
+    if find_spec("pycocoevalcap") is None:
+        needed.append(
+            "its program meteor-1.5.jar, which the package pycocoevalcap contains "
+            '(pip install "report-gen[meteor]", or pip install pycocoevalcap)'
+        )
     if not needed:
         return "METEOR 1.5: the package pycocoevalcap lacks its program meteor-1.5.jar; reinstall this package"
     return f"METEOR 1.5 needs {' and '.join(needed)}"

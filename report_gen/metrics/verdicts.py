@@ -94,7 +94,7 @@ def degenerate_notice(references: Sequence[str]) -> list[str]:
 def casing_notice(predictions: Sequence[str], references: Sequence[str]) -> list[str]:
     """Return a notice if, in the compared form, one side has capitals and the other has none.
 
-    Empty texts have no letters, so they do not count.
+    Empty texts do not count, because they have no letters.
     """
     predicted, referenced = _capital_share(predictions), _capital_share(references)
     if predicted is None or referenced is None or abs(predicted - referenced) < _CASING_GAP:

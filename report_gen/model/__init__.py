@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
     from report_gen.model.finding_changes import DECIDED_CHANGES, change_probabilities, decide_changes
-    from report_gen.model.int8_linear import round_linear_layers
+    from report_gen.model.int8_linear import quantize_linear_layers
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import load_source_tokenizer
@@ -60,7 +60,6 @@ else:
             "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
-                "Continuations",
                 "CrossAttentionConditioning",
                 "NumbersConditioning",
                 "PrefixConditioning",
@@ -68,7 +67,6 @@ else:
             ),
             "config_file": (
                 "EMBEDDED",
-                "INT8",
                 "embedded_checkpoints",
                 "find_checkpoint",
                 "manifest_digest",
@@ -81,7 +79,7 @@ else:
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
             "finding_changes": ("DECIDED_CHANGES", "change_probabilities", "decide_changes"),
-            "int8_linear": ("round_linear_layers",),
+            "int8_linear": ("quantize_linear_layers",),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": ("load_source_tokenizer",),
@@ -145,13 +143,13 @@ __all__ = [
     "predict_locations",
     "processor_field",
     "processor_name",
+    "quantize_linear_layers",
     "read_config",
     "read_model_card",
     "remember_tuning",
     "replace_config",
     "resolve_device",
     "resolve_dtype",
-    "round_linear_layers",
     "save_checkpoint",
     "stored_tensors",
 ]

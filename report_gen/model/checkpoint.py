@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from report_gen.model.pretrained_source import PretrainedSource
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
-"""Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`, and `CONTINUATIONS` if there is one.
-The model card may be edited."""
+"""Files whose SHA-256 is in the manifest. It also has that of one of `TOKENIZER_FILES` and, if the checkpoint has this
+file, that of `CONTINUATIONS`. The model card may be edited."""
 
 BASE_SHA256 = "base_sha256"
 """Key of the metadata of the weights with the SHA-256 of the base, so that `weights_sha256` determines all weights."""
@@ -69,7 +69,7 @@ class Checkpoint:
     prompt: Prompt
     weights_sha256: str
     continuations: Continuations | None = None
-    """How its training reports go on; None if the checkpoint does not know it."""
+    """N-grams of the training reports, for proposals; None if the checkpoint has none."""
 
 
 def save_checkpoint(
@@ -95,7 +95,7 @@ def save_checkpoint(
         prompt: Prompt that the model was trained with.
         training: Record of the training, written to `training.json`.
         card: Model card, Markdown.
-        continuations: How the training reports go on, without n-grams that could identify a patient; None for none.
+        continuations: N-grams of the training reports, without those that could identify a patient; None for none.
         weights_dtype: Type in which floating-point weights are stored; they are loaded as float32.
         state: Weights to store by name; by default those of `model`. For an adapter, what `adapter.py` describes.
 

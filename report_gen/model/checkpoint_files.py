@@ -23,7 +23,7 @@ MANIFEST, CONFIG, WEIGHTS, PROMPT, TRAINING, CARD = (
     "README.md",
 )
 CONTINUATIONS = "continuations.safetensors"
-"""File with the `Continuations` of the training reports, which a checkpoint may have."""
+"""Optional file with the `Continuations` of the training reports."""
 TOKENIZER, TOKENIZER_JSON = TOKENIZER_FILES
 """Files of a learned tokenizer and of that of a pretrained decoder; a checkpoint has one of them."""
 

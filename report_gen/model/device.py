@@ -7,7 +7,7 @@ import torch
 from report_gen.errors import ResourceError, UsageError, is_out_of_memory
 
 INT8 = "int8"
-"""Name of float32 with 8-bit weights in the linear layers of the decoder, see `int8_linear.py`."""
+"""Name of float32 with 8-bit weights in the linear layers of the decoder, see `int8_linear.py`. For the CPU only."""
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, INT8: torch.float32}
 
 
@@ -39,11 +39,11 @@ def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
 
     Args:
         name: `auto`, `float32`, `bfloat16` or `int8`. `auto` is bfloat16 on CUDA devices that support it, otherwise
-            float32. With `int8` all numbers except the weights of the decoder are float32.
+            float32. `int8` is float32 here: `quantize_linear_layers` replaces the weights of the decoder.
         device: Device that the model runs on.
 
     Raises:
-        UsageError: The name is unknown, or the device does not compute with 8-bit weights.
+        UsageError: The name is unknown, or it is `int8` and the device is not a CPU.
     """
     if isinstance(name, torch.dtype):
         return name
@@ -51,7 +51,9 @@ def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
         supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if supported else torch.float32
     if name == INT8 and device.type != "cpu":
-        raise UsageError(f"dtype int8 is for the CPU only, and the device is {device.type}; choose auto or bfloat16")
+        raise UsageError(
+            f"dtype int8 is for the CPU only, and the device is {device.type}; choose auto or another dtype"
+        )
     if name not in _DTYPES:
         raise UsageError(f"dtype {name!r} is not known; choose auto, {', '.join(_DTYPES)}")
     return _DTYPES[name]

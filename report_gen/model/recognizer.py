@@ -24,8 +24,9 @@ class Recognition(NamedTuple):
     probability: float
     """Probability of the class by the classifier, 0..1."""
     foreign_score: float = 0.0
-    """How much the image is unlike those of the training: the probability of `foreign` or the distance, each divided by
-    its threshold, whichever is larger. An image is `foreign` above 1. NaN if the features are NaN."""
+    """How much the image differs from the training images: the probability of `foreign` and the distance, each divided
+    by its threshold, and the larger one of both. The image is `foreign` above 1. NaN if the features
+    are NaN."""
 
 
 class ImageRecognizer(nn.Module):

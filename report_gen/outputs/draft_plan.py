@@ -106,9 +106,9 @@ class OutdatedDocument(NamedTuple):
 def find_outdated(
     journal: DraftJournal, file: DraftFile, settings: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[OutdatedDocument]:
-    """Yield the documents of a study that lie beside a new one and belong to an older draft of the study.
+    """Yield the documents beside a new one that belong to an older draft of the same study.
 
-    A document that was written with the same settings is of the same draft and is not outdated.
+    A document that was written with the same settings belongs to the same draft and is not outdated.
 
     Args:
         journal: Journal of the folder.

@@ -22,7 +22,7 @@ STATE_WORDS: Mapping[FindingState, str] = MappingProxyType(
 STATES_BY_WORD: Mapping[str, FindingState] = MappingProxyType({word: state for state, word in STATE_WORDS.items()})
 
 _NORMAL_STUDY = " (normal study)"
-"""Added to the name of "no finding" where a document states its state: "No Finding: present" would be a riddle."""
+"""Added to the name of "no finding" in documents, because "No Finding: present" is hard to understand."""
 
 
 def finding_title(finding: Finding) -> str:

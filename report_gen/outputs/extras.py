@@ -12,9 +12,9 @@ from threading import RLock
 from report_gen.errors import UsageError
 
 _PANGO = ("gobject", "pango", "harfbuzz", "fontconfig")
-"""Beginnings of the names of the system libraries that WeasyPrint loads."""
+"""Prefixes of the names of the system libraries that WeasyPrint loads."""
 _SEARCH_LOCK = RLock()
-"""Protects `ctypes.util.find_library` while it is replaced. One thread may enter the block again."""
+"""Protects `ctypes.util.find_library` while it is replaced. It is reentrant, because the blocks may be nested."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def clinical_extra(what: str) -> Iterator[None]:
         UsageError: A library, or a system library that it loads, is missing.
     """
     try:
-        with _direct_pango():
+        with _pango_by_soname():
             yield
     except ModuleNotFoundError as error:
         raise _missing(what, error.name or "") from error
@@ -43,12 +43,12 @@ def clinical_extra(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def _direct_pango() -> Iterator[None]:
-    """Load Pango and its companions by their sonames on Linux, as WeasyPrint does after a search.
+def _pango_by_soname() -> Iterator[None]:
+    """Let WeasyPrint load Pango and the libraries that belong to it by their sonames on Linux, without a search.
 
-    WeasyPrint tries the names of all systems, and for each name that has no dot or does not exist, cffi calls
-    `ctypes.util.find_library`. On Linux that runs ldconfig, gcc and ld: 54 processes, 0.3 s where these programs are in
-    the page cache, and more where the disk or the CPU is busy. What they find is a soname, which WeasyPrint also tries.
+    WeasyPrint tries the library names of all systems. For each name without a dot, and each one that does not exist,
+    cffi calls `ctypes.util.find_library`, which runs ldconfig, gcc and ld on Linux. In total these are 54 processes,
+    which take 0.3 s or, on a busy machine, longer. Their result is a soname, which WeasyPrint also tries by itself.
     """
     if sys.platform != "linux":
         yield
@@ -59,6 +59,7 @@ def _direct_pango() -> Iterator[None]:
         search = ctypes.util.find_library
 
         def find_others(name: str) -> str | None:
+            # None: "not found", after which WeasyPrint tries the soname
             return None if name.removeprefix("lib").startswith(_PANGO) else search(name)
 
         ctypes.util.find_library = find_others

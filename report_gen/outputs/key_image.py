@@ -38,7 +38,7 @@ ATTENTION_NOTE = (
     "It shows what the model used, not the extent of the finding. The number after a finding is its probability."
 )
 _BANNER_COLOR = "#ffd54f"
-"""Color of the banner, and of notices that say why a draft is forced."""
+"""Color of the banner and of the notices of a forced draft."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +83,7 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     text_size = max(14, round(max(size) / 60))
     width = max(size[0], _LEAST_WIDTH * text_size)
     notices = [
-        (notice_line(notice), _BANNER_COLOR if notice in draft.report.forced else "white")
+        (notice_line(notice), _BANNER_COLOR if notice in draft.report.forced_notices else "white")
         for notice in draft.report.notices
     ]
     above = _text_strip([(BANNER, _BANNER_COLOR), *notices], width, text_size)

@@ -64,8 +64,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
     return {
         "identity": _identity(draft),
         "study": list(_study_facts(draft)),
-        "forced": report.forced,
-        "notices": [notice for notice in report.notices if notice not in report.forced],
+        "forced": report.forced_notices,
+        "notices": [notice for notice in report.notices if notice not in report.forced_notices],
         "figures": list(_figures(draft)),
         "further": list(_further_figures(draft)),
         "images_note": _images_note(draft),
@@ -118,12 +118,12 @@ def _figures(draft: DraftDocument) -> Iterator[Figure]:
 
 
 def _leading(draft: DraftDocument) -> int:
-    """Return the number of images without markings in the first row."""
+    """Return how many images without outlines the first row has."""
     return 2 if draft.attention is None and len(draft.shown) == 2 else 1
 
 
 def _further_figures(draft: DraftDocument) -> Iterator[Figure]:
-    """Yield the other images; of many images, some of each part of the study."""
+    """Yield the images after the first row, see `spread_indices`."""
     images = shown_images(draft)
     for index in spread_indices(len(images))[_leading(draft) :]:
         yield _plain_figure(draft, images, index, _SMALL_SIDES)

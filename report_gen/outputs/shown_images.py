@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from report_gen.imaging.volumes import NEUTRAL, body_part_window, describe_window
+from report_gen.imaging.volumes import DEFAULT_CT_WINDOW, body_part_window, describe_window
 from report_gen.outputs.document import DraftDocument
 from report_gen.records import Image, Report, Window
 
 MOST_IMAGES = 16
-"""Images of a study that a page shows: as many as the embedded models accept. More would fill several sheets."""
+"""Largest number of images on a page: as many as the embedded models accept. More would fill several sheets."""
 _CERTAIN = 0.9
-"""Probability from which a predicted body part sets the window. Thresholds of checkpoints are not in a draft."""
+"""Least probability of a predicted body part that determines the window. A draft has no threshold for body parts."""
 
 
 def shown_images(draft: DraftDocument) -> tuple[Image, ...]:
-    """Return the images that documents show: the slices that the model was given, else those of the study.
+    """Return the images that documents show: the slices that the model was given, or else the images of the study.
 
-    CT slices of which the header states neither a body part nor a window are shown in the window of the body part that
-    the user set or that the model predicted with certainty.
+    CT slices whose header states neither a body part nor a window are shown in the window of the body part that the
+    user set or that the model predicted with a probability of at least 0.9.
     """
     window = _window_of_body_part(draft.report)
     if window is None:
         return draft.shown
-    return tuple(replace(image, window=window) if image.window == NEUTRAL else image for image in draft.shown)
+    return tuple(replace(image, window=window) if image.window == DEFAULT_CT_WINDOW else image for image in draft.shown)
 
 
 def spread_indices(count: int) -> Sequence[int]:
-    """Return the indices of the images that a page shows: all, or `MOST_IMAGES` from every part of the study."""
+    """Return the indices of the images that a page shows: all, or `MOST_IMAGES` at equal distances."""
     shown = min(count, MOST_IMAGES)
     return [number * count // shown for number in range(shown)]
 
@@ -39,7 +39,7 @@ def image_name(draft: DraftDocument, images: Sequence[Image], index: int) -> str
     Args:
         draft: Draft.
         images: Its `shown_images`.
-        index: Which of them.
+        index: Index of the image in `images`.
     """
     image = images[index]
     if draft.given:
@@ -51,12 +51,12 @@ def image_name(draft: DraftDocument, images: Sequence[Image], index: int) -> str
 
 
 def window_text(image: Image) -> str:
-    """Return the window of an image as the end of a caption; nothing if the header decides how it is shown."""
+    """Return the window of an image as the end of a caption; an empty text if the header decides how it is shown."""
     return "" if image.window is None else f"; window: {describe_window(image.window)}"
 
 
 def count_note(draft: DraftDocument) -> str:
-    """Return how many images a page shows and why not all; nothing if it shows all of the study."""
+    """Return how many images a page shows, and why not all; an empty text if it shows all images of the study."""
     count, shown = len(draft.shown), min(len(draft.shown), MOST_IMAGES)
     of_study = len(draft.study.images)
     what = f"{count} slices that the model was given" if draft.given else f"{count} images"
@@ -76,7 +76,7 @@ def _is_unused(draft: DraftDocument, image: Image) -> bool:
 
 
 def _window_of_body_part(report: Report) -> Window | None:
-    """Return the CT window of the body part of a draft; None if it is not certain or has no window of its own."""
+    """Return the CT window of the body part of a draft; None if the body part is not certain or has no window."""
     for attribute in report.attributes:
         is_certain = attribute.overridden or attribute.from_header or (attribute.probability or 0.0) >= _CERTAIN
         if attribute.name == "body_part" and attribute.value and is_certain:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from report_gen.imaging.volumes import StackViews, Window
+from report_gen.imaging.volumes import StackViews, describe_window
 from report_gen.rendering.figures import draw_strips
 
 _SIDE = 160
@@ -53,7 +53,7 @@ def _strips(
     spacing = views.spacing or (1.0, 1.0)
     for channel, window in enumerate(views.windows):
         yield (
-            f"{title}, {_described(window)}, {numbers}",
+            f"{title}, {describe_window(window)}, {numbers}",
             _in_lines(views.intensities[:, channel], spacing, side=side, lines=lines),
         )
 
@@ -72,11 +72,6 @@ def _in_lines(
         drawn = resize(image, (rows, columns), order=1, anti_aliasing=True).clip(0, 1)
         strip[top : top + rows, left : left + columns] = drawn
     return strip
-
-
-def _described(window: Window) -> str:
-    low, high = window.center - window.width / 2, window.center + window.width / 2
-    return f"{window.name} window ({low:.4g} to {high:.4g})"
 
 
 def _listed(indices: Sequence[int]) -> str:

@@ -15,8 +15,8 @@ from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
-FORCED = "FORCED DRAFT: "
-"""Beginning of a notice that says why a study is outside the scope of the model that was made to draft it."""
+FORCED_PREFIX = "FORCED DRAFT: "
+"""Beginning of the notices of a forced draft, each of which says why the study is outside the scope of the model."""
 
 PROGRAM = "report-gen"
 """Name of this program in documents: the sending application of HL7, the manufacturer in DICOM and FHIR."""
@@ -56,10 +56,10 @@ class Finding:
     """Calibrated probability 0..1 of each zone (upper, mid, lower) if the finding is present; None as for the side."""
 
     def with_stated_location(self) -> Finding:
-        """Return the finding as documents state it: without side and zones unless it is present or uncertain.
+        """Return the finding without side and zones, unless it is present or uncertain, as documents state it.
 
-        Their probabilities are left out as well, because they hold for a finding that is present. "No finding" has no
-        location in any state.
+        The probabilities of side and zones are removed as well, because they are conditional on the presence of the
+        finding. "No finding" has no location in any state.
         """
         if self.state.is_stated and not self.means_normal:
             return self
@@ -119,7 +119,7 @@ class Sentence:
     text: str
     confidence: float | None = None
     """Word confidence: geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not
-    write it. It says how sure the decoder was of its choice of words, and not whether a finding is true."""
+    generate the sentence. It says how sure the decoder was of its choice of words, not whether a finding is true."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,10 @@ class Report:
         return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
 
     @property
-    def forced(self) -> tuple[str, ...]:
-        """The notices that say why the study is outside the scope of the model. They are shown beside the banner."""
-        return tuple(notice for notice in self.notices if notice.startswith(FORCED))
+    def forced_notices(self) -> tuple[str, ...]:
+        """Notices that say why the study is outside the scope of the model, shown beside the banner; empty if it is
+        not."""
+        return tuple(notice for notice in self.notices if notice.startswith(FORCED_PREFIX))
 
     @property
     def describing_sections(self) -> tuple[Section, ...]:

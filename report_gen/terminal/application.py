@@ -99,21 +99,20 @@ def _call(application: typer.Typer | Callable[[], object], name: str | None, may
             raise _usage_error(error) from error
         except typer.Abort as error:
             raise ReportGenError("aborted") from error
-        sys.exit(
-            code if isinstance(code, int) else 0
-        )  # Typer returns the code of `typer.Exit`, else what a command does
+        # Typer returns the exit code of `typer.Exit`, or else the return value of the command.
+        sys.exit(code if isinstance(code, int) else 0)
     else:
         application()
 
 
 def _usage_error(error: typer.TyperException) -> UsageError:
-    """Return what is wrong with the arguments, as one sentence with the command whose help says more.
+    """Return the error of Typer as one sentence that names the command whose help says more.
 
     Raises:
-        SystemExit: No argument is given. The help of the command is printed.
+        SystemExit: The command needs arguments and got none. Its help has been printed.
     """
     message, context = error.format_message(), getattr(error, "ctx", None)
-    if message.startswith("Usage: "):  # `get_help` of the context would print the help of an application with rich
+    if message.startswith("Usage: "):  # the message is the help; `context.get_help()` would print it with rich instead
         sys.stderr.write(f"{message}\n")
         sys.exit(error.exit_code)
     hint = "" if context is None else f"; see {context.command_path} --help"

@@ -1,7 +1,7 @@
 """Replace parameters of the Python interface by options of the command line in messages.
 
-Messages of the library name parameters, because a program that calls it has no options. The command line prints the
-same messages and replaces each parameter by its option, so that no message names both.
+Messages of the library name parameters, for programs that call it. The command line prints the same messages with the
+corresponding options, so that no message has to name both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "Study.with_view": "--view",
     "the argument of limit_memory": "--limit-memory",
 }
-"""What the messages of the library name, and what the command line names instead."""
+"""Text of the command line by the text in messages of the library that it replaces."""
 
 _PARAMETER = re.compile(r"(?<![\w/.-])(" + "|".join(map(re.escape, OPTION_NAMES)) + r")(?![\w/-])")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.auditing import Disagreement, DisagreementKind, find_disagreements, findings_of_one_section
+from report_gen.auditing import Disagreement, DisagreementKind, find_disagreements, findings_in_one_section
 from report_gen.labeling import chest_xray
 from report_gen.records import (
     FindingPhrases,
@@ -96,18 +96,18 @@ def test_sides_of_both_sections(findings: str, impression: str, disagreeing: lis
         ("The lungs are clear.", "No acute disease.", (), ()),
     ],
 )
-def test_findings_of_one_section(
+def test_findings_in_one_section(
     findings: str, impression: str, only_findings: tuple[str, ...], only_impression: tuple[str, ...]
 ) -> None:
-    assert findings_of_one_section(report(findings, impression)) == {
+    assert findings_in_one_section(report(findings, impression)) == {
         SectionName.FINDINGS: only_findings,
         SectionName.IMPRESSION: only_impression,
     }
 
 
-def test_a_report_without_both_sections_has_no_findings_of_one_section() -> None:
-    assert findings_of_one_section(report("Edema.")) == findings_of_one_section(report("", "Edema.")) == {}
-    assert findings_of_one_section([]) == {}
+def test_a_report_without_both_sections_has_no_findings_in_one_section() -> None:
+    assert findings_in_one_section(report("Edema.")) == findings_in_one_section(report("", "Edema.")) == {}
+    assert findings_in_one_section([]) == {}
     assert find_disagreements([]) == ()
 
 

@@ -91,8 +91,8 @@ def test_a_forced_draft_of_a_photograph_says_in_the_first_notice_that_it_is_none
     answer = report_gen("draft", photograph, "--force", *FAST)
     assert answer.code == 0
     forced = re.compile(
-        r"FORCED DRAFT: outside the scope of the model \[image\]: the image was judged not to be a chest radiograph "
-        r"\(score ([0-9.]+), limit 1\)"
+        r"FORCED DRAFT: outside the scope of the model \[image\]: the image was not recognized as a chest radiograph "
+        r"\(image recognizer: score ([0-9.]+), limit 1\)"
     )
     lines = answer.out.splitlines()
     assert lines[:2] == [BANNER, ""]

@@ -58,15 +58,15 @@ def test_a_foreign_image_is_refused_or_forced() -> None:
     forced = apply([UNKNOWN], ["foreign"], force=True)
     assert forced.kept == [0]
     assert forced.notices == (
-        "FORCED DRAFT: outside the scope of the model [image]: the image was judged not to be an image that the model "
-        "was made for (score 1.70, limit 1)",
+        "FORCED DRAFT: outside the scope of the model [image]: the image was not recognized as an image that the model "
+        "was made for (image recognizer: score 1.70, limit 1)",
     )
 
 
-def test_a_forced_draft_says_what_the_image_was_judged_not_to_be() -> None:
+def test_a_forced_draft_names_the_studies_that_the_model_was_made_for() -> None:
     scope = ScopeConfig(modalities=("CR", "DX"), body_parts=("chest",))
     (notice,) = apply([UNKNOWN], ["foreign"], force=True, scope=scope).notices
-    assert "the image was judged not to be a chest radiograph (score 1.70, limit 1)" in notice
+    assert "the image was not recognized as a chest radiograph (image recognizer: score 1.70, limit 1)" in notice
 
 
 def test_a_foreign_image_is_left_out_of_a_study() -> None:

@@ -74,7 +74,7 @@ def test_each_channel_is_the_window_that_was_computed_by_hand(tmp_path: Path) ->
     assert not found.is_blank
     assert any(
         "4 of 6 axial slices" in notice
-        and "lung window (center -600, width 1500), mediastinum window (center 50, width 350), bone window" in notice
+        and "windows: lung, C -600 W 1500 HU; mediastinum, C 50 W 350 HU; bone, C " in notice
         for notice in found.notices
     )
 

@@ -34,7 +34,7 @@ def test_a_model_of_volumes_gets_slices_of_a_series(tmp_path: Path) -> None:
     in_order = sorted(study.images, key=lambda image: image.plane.position[2] if image.plane else 0)
     assert [one.sha256 for one in report.provenance.inputs] == [in_order[n].sha256 for n in (0, 4, 9, 14, 19)]
     assert any("5 of 20 axial slices were given to the model" in notice for notice in report.notices)
-    assert any("brain window (center 40, width 80)" in notice for notice in report.notices)
+    assert any("window: brain, C 40 W 80 HU" in notice for notice in report.notices)
 
 
 def test_the_geometry_of_the_slices_states_their_plane(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_the_encoder_gets_the_mean_of_the_slices_of_each_part(tmp_path: Path) ->
     expected = torch.tensor([(24 * number + 6) / 1200 for number in range(32)])
     torch.testing.assert_close(found.pixel_values[0, :, 5, 7], expected)
     assert found.patch_features.shape == (1, 2 * 2 * 2, 128)
-    assert "all 64 axial slices were given to the model, volume window (center -400, width 1200)" in found.notices
+    assert "all 64 axial slices were given to the model, window: volume, C -400 W 1200 HU" in found.notices
     assert len(found.request.study.images) == 64
     assert [image.instance_number for image in found.images] == [33]
 

@@ -81,13 +81,13 @@ def test_proposals_do_not_change_a_text(model: ReportModel, monkeypatch: pytest.
         return [token if place % 10 < 10 * right else other for place, token, other in both]
 
     passes: list[int] = []
-    check = CachedDecoder.check
+    step_tokens = CachedDecoder.step_tokens
 
     def counted(self: CachedDecoder, token_ids: Sequence[int], *arguments: object) -> torch.Tensor:
         passes.append(len(token_ids))
-        return check(self, token_ids, *arguments)  # type: ignore[arg-type]
+        return step_tokens(self, token_ids, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(CachedDecoder, "check", counted)
+    monkeypatch.setattr(CachedDecoder, "step_tokens", counted)
     monkeypatch.setattr(Proposer, "propose", propose)
     checked = generate(model, Proposer([[10, 11]]))
     assert checked.token_ids == alone.token_ids
@@ -110,7 +110,7 @@ def test_large_decoders_have_proposals(model: ReportModel, monkeypatch: pytest.M
     monkeypatch.setattr(Proposer, "propose", lambda *_, most: proposed.append(most) or [])
     generate(model)
     assert not proposed
-    monkeypatch.setattr(proposing, "LARGE", 1)
+    monkeypatch.setattr(proposing, "MIN_WEIGHTS", 1)
     generate(model)
     assert proposed
 
@@ -125,7 +125,7 @@ def test_a_table_is_stored_as_it_is() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"abc", CONTINUATIONS.to_bytes()[:-4]])
 def test_a_damaged_table_is_refused(content: bytes) -> None:
-    with pytest.raises(CheckpointError, match=r"continuations\.safetensors: no table of continuations"):
+    with pytest.raises(CheckpointError, match=r"continuations\.safetensors: not a valid table of continuations"):
         Continuations.from_bytes(content, path=Path("continuations.safetensors"), vocabulary=10)
 
 

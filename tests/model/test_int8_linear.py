@@ -15,7 +15,7 @@ from report_gen.drafting import Drafter
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging import read_study
-from report_gen.model import int8_linear, round_linear_layers
+from report_gen.model import int8_linear, quantize_linear_layers
 from report_gen.model.gpt2 import TransposedLinear
 from report_gen.model.int8_linear import Int8Linear
 from tests.builders import LLAMA, tiny_checkpoint, tiny_config, tiny_model, write_png
@@ -50,7 +50,7 @@ def test_linear_layers_at_any_depth_are_replaced() -> None:
     module = nn.Sequential(nn.Linear(6, 8), nn.Sequential(nn.GELU(), transposed), nn.LayerNorm(4))
     inputs = torch.randn(3, 6)
     expected = module(inputs)
-    round_linear_layers(module)
+    quantize_linear_layers(module)
     assert isinstance(module[0], Int8Linear)
     assert isinstance(module[1][1], Int8Linear)
     assert isinstance(module[2], nn.LayerNorm)
@@ -73,7 +73,7 @@ def test_a_rounded_decoder_gives_similar_probabilities(transformer: dict[str, An
         "decoding": Decoding(max_tokens=1),
     }
     before = [text.probabilities[0] for text in generate_tokens(model, **arguments)]
-    round_linear_layers(model.decoder.language_model)
+    quantize_linear_layers(model.decoder.language_model)
     after = [text.probabilities[0] for text in generate_tokens(model, **arguments)]
     assert after == pytest.approx(before, rel=0.1)
     assert after != before
@@ -95,5 +95,5 @@ def test_a_gpu_has_no_8_bit_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_build_without_8_bit_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8_linear, "_is_available", lambda: False)
-    with pytest.raises(UsageError, match="choose another dtype"):
+    with pytest.raises(UsageError, match=r"dtype int8: this build .* choose auto, float32 or bfloat16"):
         Drafter(tiny_checkpoint(), device="cpu", dtype="int8")

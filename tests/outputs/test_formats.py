@@ -114,7 +114,7 @@ def test_html_and_pdf_compose_the_page_once(report: Report, tmp_path: Path, monk
 
 
 FORCED_NOTICE = (
-    "FORCED DRAFT: outside the scope of the model [image]: the image was judged not to be a chest radiograph"
+    "FORCED DRAFT: outside the scope of the model [image]: the image was not recognized as a chest radiograph"
 )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from report_gen import read_study
-from report_gen.imaging.volumes import CT_WINDOWS, NEUTRAL, choose_views
+from report_gen.imaging.volumes import CT_WINDOWS, DEFAULT_CT_WINDOW, choose_views
 from report_gen.outputs import DraftDocument
 from report_gen.outputs import key_image as module
 from report_gen.outputs.key_image import key_image
@@ -34,9 +34,9 @@ def body_part(value: str, probability: float, *, overridden: bool = False) -> At
     ("attribute", "header", "window"),
     [
         (body_part("head", 0.95), {}, CT_WINDOWS["brain"]),
-        (body_part("head", 0.8), {}, NEUTRAL),
+        (body_part("head", 0.8), {}, DEFAULT_CT_WINDOW),
         (body_part("head", 0.1, overridden=True), {}, CT_WINDOWS["brain"]),
-        (body_part("musculoskeletal", 0.99), {}, NEUTRAL),
+        (body_part("musculoskeletal", 0.99), {}, DEFAULT_CT_WINDOW),
         (body_part("head", 0.99), {"BodyPartExamined": "CHEST"}, CT_WINDOWS["lung"]),
         (body_part("head", 0.99), {"WindowCenter": 35, "WindowWidth": 90}, Window("header", 35, 90)),
     ],

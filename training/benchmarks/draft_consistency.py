@@ -1,9 +1,9 @@
-"""Count where drafts disagree with themselves: `python -m report_gen_training.benchmarks.draft_consistency CORPUS...`.
+"""Count contradictions within drafts: `python -m report_gen_training.benchmarks.draft_consistency CORPUS...`.
 
-The studies of a split are drafted with each number of candidates, also those outside the scope of the model. The texts
-are audited without their notices: findings with contradictory states, degrees or sides, findings that FINDINGS or
-IMPRESSION states alone, findings that differ from the prediction, and the values of modality, plane and body part. The
-CPU time of a draft includes reading and encoding its images.
+The studies of a split, including those outside the scope of the model, are drafted with each number of candidates. The
+texts are audited for findings with contradictory states, degrees or sides, findings that only one of FINDINGS and
+IMPRESSION states, findings that differ from the prediction, and the values of modality, plane and body part. The CPU
+time of a draft includes reading and encoding its images.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statistics import fmean
 
 from rich.table import Table
 
-from report_gen.auditing import DisagreementKind, find_contradictions, find_disagreements, findings_of_one_section
+from report_gen.auditing import DisagreementKind, find_contradictions, find_disagreements, findings_in_one_section
 from report_gen.corpora import read_corpus
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError, UsageError
@@ -33,22 +33,23 @@ from ..data import is_held_out
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedDraft:
-    """What the audit of one draft found."""
+    """Result of the audit of one draft."""
 
     text: str
     contradictions: int
-    """Findings that one sentence states and another denies, or with degrees that exclude each other."""
+    """Number of findings that one sentence states and another denies, or with contradictory degrees."""
     other_sides: int
-    """Findings of which IMPRESSION names another side than FINDINGS."""
+    """Number of findings for which IMPRESSION names a side that FINDINGS does not."""
     only_findings: int
-    """Abnormalities that FINDINGS states without IMPRESSION."""
+    """Number of abnormalities that FINDINGS states and IMPRESSION does not."""
     only_impression: int
+    """Number of abnormalities that IMPRESSION states and FINDINGS does not."""
     mismatched: int
-    """Findings on which the text differs from their predicted states."""
+    """Number of findings whose states in the text and in the prediction differ."""
     named: Mapping[str, bool]
     """Whether the value that the text names first is right, by attribute; only attributes with a value and a label."""
     wrong_values: int
-    """Attributes for which the text names a value that its image does not show."""
+    """Number of attributes for which the text names a value that the image does not show."""
     seconds: float = 0.0
     """CPU time of the draft."""
 
@@ -72,14 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def select_rows(corpus: str, *, layout: str | None, split: str, hold_out: float, schema: FindingSchema) -> list[Row]:
-    """Read the studies of a corpus that are to be drafted.
+    """Return the studies of a corpus that are to be drafted.
 
     Args:
         corpus: Folder, or `FOLDER:SOURCE` for the studies of one source.
         layout: Layout of the corpus; None to recognize it.
         split: The split.
-        hold_out: If not 0, the share of the training patients that a recipe with this `hold_out` validates on, in
-            place of the split.
+        hold_out: Share of the training patients that a recipe with this `hold_out` validates on, 0..1. If it is not 0,
+            these patients are drafted instead of the split.
         schema: The findings of the model.
     """
     folder, _, source = corpus.partition(":")
@@ -105,7 +106,7 @@ def draft_rows(drafter: Drafter, rows: Sequence[Row], decoding: Decoding) -> Ite
 def audit_draft(
     sections: Sequence[Section], states: Sequence[FindingState], row: Row, schema: FindingSchema
 ) -> AuditedDraft:
-    """Return what disagrees in a draft.
+    """Return the numbers of contradictions and mismatches in a draft.
 
     Args:
         sections: FINDINGS and IMPRESSION of the draft, or one of them.
@@ -115,7 +116,7 @@ def audit_draft(
     """
     text = "\n".join(section.text for section in sections)
     disagreements = [one.kind for one in find_disagreements(sections, schema)]
-    alone = findings_of_one_section(sections, schema)
+    alone = findings_in_one_section(sections, schema)
     first = {name: next(iter(named_values(name, text)), "") for name in ATTRIBUTES if row[name]}
     return AuditedDraft(
         text=text,
@@ -148,15 +149,15 @@ def _figures(drafts: Sequence[AuditedDraft]) -> Iterator[tuple[str, str]]:
 
     yield "drafts with contradictory states or degrees", count(one.contradictions for one in drafts)
     yield "with another side in IMPRESSION", count(one.other_sides for one in drafts)
-    yield "with a finding of one section", count(one.only_findings + one.only_impression for one in drafts)
-    yield "of FINDINGS", count(one.only_findings for one in drafts)
-    yield "of IMPRESSION", count(one.only_impression for one in drafts)
+    yield "with a finding in only one section", count(one.only_findings + one.only_impression for one in drafts)
+    yield "in FINDINGS only", count(one.only_findings for one in drafts)
+    yield "in IMPRESSION only", count(one.only_impression for one in drafts)
     yield "mismatched findings per draft", f"{fmean([one.mismatched for one in drafts]):.3f}"
     for name in ATTRIBUTES:
         if named := [one.named[name] for one in drafts if name in one.named]:
             yield f"{name.replace('_', ' ')} right, of those named", f"{sum(named)} of {len(named)}"
     if any(one.named for one in drafts):
-        yield "wrong values of attributes, also in the second place", str(sum(one.wrong_values for one in drafts))
+        yield "wrong values of attributes, in any place of the text", str(sum(one.wrong_values for one in drafts))
     yield "distinct drafts", str(len({one.text for one in drafts}))
     yield "CPU seconds per draft", f"{fmean([one.seconds for one in drafts]):.2f}"
 

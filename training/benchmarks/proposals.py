@@ -1,11 +1,12 @@
-"""Measure what proposed tokens gain: `python -m report_gen_training.benchmarks.proposals FOLDER/iu_xray IMAGE...`.
+"""Measure speculative decoding: `python -m report_gen_training.benchmarks.proposals FOLDER/iu_xray IMAGE...`.
 
-First the embedded chest model writes the texts of the images with greedy decoding. Proposals for these texts come from
-the reports of the corpus, which the model was trained on, and from the texts themselves. Printed are tokens per forward
-pass, and how many each pass reads.
+First, the embedded chest model generates the texts of the images with greedy decoding. Proposals for these texts come
+from the reports of the corpus, which the model was trained on, and from the texts themselves. The first table shows how
+many tokens a forward pass generates and reads, and how many proposals are right.
 
-Then decoders are timed in turns: with proposals, without, and in transformers. Those with random weights write texts
-that no report goes on like: their proposals are right and wrong as often as those of the embedded model were.
+Then, decoders are timed in turns: with proposals, without proposals, and in transformers. The texts of decoders with
+random weights resemble no report. Their proposals are therefore made right and wrong as often as those of the embedded
+model.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ _BATCH = 8
 _MIN_PATIENTS = 5
 
 Pass = tuple[int, int]
-"""Number of proposals of a forward pass, and how many of them, from the first one, are right."""
+"""Number of proposals of a forward pass, and how many of them are right before the first wrong one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line."""
+    """Run the command line. Raises ReportGenError with a message for the user."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="folder of the Indiana University reports")
     parser.add_argument("images", type=Path, nargs="+", help="chest radiographs")
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def count_reports(checkpoint: Checkpoint, corpus: Path) -> Continuations:
-    """Count how the reports of the corpus go on."""
+    """Return the n-grams of the reports of the corpus."""
     rows = ((row["patient_id"] or row["study_id"], row) for row in read_corpus(corpus, layout="indiana"))
     texts = ((patient, f"FINDINGS: {row['findings']} IMPRESSION: {row['impression']}") for patient, row in rows)
     reports = ((patient, [BOS_ID, *checkpoint.tokenizer.encode(text), EOS_ID]) for patient, text in texts)
@@ -67,7 +68,7 @@ def count_reports(checkpoint: Checkpoint, corpus: Path) -> Continuations:
 
 
 def write_texts(checkpoint: Checkpoint, images: Sequence[Path]) -> list[tuple[int, ...]]:
-    """Return the token ids of the texts of images, each a study, with greedy decoding."""
+    """Return the token ids of the generated texts, one per image, with greedy decoding."""
     written = []
     for start in track(range(0, len(images), _BATCH), total=-(-len(images) // _BATCH), description="Writing texts"):
         texts = condition(checkpoint, [read_study(image) for image in images[start : start + _BATCH]])
@@ -76,7 +77,7 @@ def write_texts(checkpoint: Checkpoint, images: Sequence[Path]) -> list[tuple[in
 
 
 def replay(text: Sequence[int], proposer: Proposer) -> Iterator[Pass]:
-    """Yield the forward passes after the first one in which a text and its end are generated with proposals."""
+    """Yield the forward passes that would generate a text and its end token with proposals, without the first pass."""
     tokens, done = [*text, EOS_ID], 1
     while done < len(tokens):
         proposed = proposer.propose(0, tokens[:done], most=len(tokens))
@@ -99,11 +100,11 @@ class SilentProposer(Proposer):
 
 
 class ScriptedProposer(Proposer):
-    """Proposes what follows in a text that is known, right and wrong as often as other proposals were.
+    """Proposes the next tokens of a known text, with as many wrong ones as in other forward passes.
 
     Args:
         text: Token ids of the text that will be generated.
-        passes: Numbers of proposals, and how many are right, one pair per forward pass; they are repeated.
+        passes: The forward passes to imitate, repeated from the first one if the text needs more.
     """
 
     def __init__(self, text: Sequence[int], passes: Sequence[Pass]) -> None:
@@ -119,7 +120,7 @@ class ScriptedProposer(Proposer):
 
 
 def decoder_cases(checkpoint: Checkpoint, image: Path, passes: Sequence[Pass]) -> Iterator[Case]:
-    """Yield, per decoder, a text with proposals beside one without, and beside transformers."""
+    """Yield the cases of each decoder: generation with proposals beside that without, and beside transformers."""
     texts = condition(checkpoint, [read_study(image)])
     theirs = unknown_to_report_gen(load_checkpoint("chest_xray", with_transformers=True)).model
     yield from _cases("embedded, 4.5 million", checkpoint.model, theirs, texts, Decoding(), passes)

@@ -1,4 +1,4 @@
-"""Count how the training reports go on, so that generation can propose tokens."""
+"""Count n-grams of the training reports, so that generation can propose tokens."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from report_gen.model import CONTINUATION_LENGTHS, Continuations
 
 _LEAST_SHARE = 0.4
-"""Share of a token among all that follow: a proposal that is wrong more often costs more than it gains."""
+"""Least share of the next token among all tokens that follow. Proposals that are wrong more often cost more than they
+gain."""
 _MOST_REPORTS = 20_000
-"""Reports that are counted. Further ones add rare continuations only."""
+"""Largest number of reports that are counted. Further reports add only rare n-grams."""
 
 
 def count_continuations(reports: Iterable[tuple[str, Sequence[int]]], *, min_patients: int) -> Continuations:
-    """Return the most frequent continuations of reports, each of which occurs in the reports of several patients.
+    """Return the most frequent next tokens in reports, without n-grams that could identify a patient.
 
     Args:
-        reports: Patient and token ids of each report, with begin and end token. Those without a patient do
-            not count.
-        min_patients: Least number of patients whose reports contain a continuation together with what it continues.
+        reports: Patient id and token ids of each report, with begin and end token. Reports without a patient id are
+            left out.
+        min_patients: Least number of patients whose reports contain the n-gram of the last tokens and the next one.
     """
     counted = list(islice(((patient, ids) for patient, ids in reports if patient), _MOST_REPORTS))
     codes = {patient: code for code, patient in enumerate(dict.fromkeys(patient for patient, _ in counted))}
@@ -36,16 +37,16 @@ def count_continuations(reports: Iterable[tuple[str, Sequence[int]]], *, min_pat
 
 
 def _windows(ids: Sequence[int], width: int, patient: int) -> NDArray[np.int64]:
-    """Return all runs of tokens with the code of the patient [n,width+1]."""
+    """Return all n windows of consecutive tokens, with the code of the patient in the last column [n,width+1]."""
     windows = sliding_window_view(np.asarray(ids, dtype=np.int64), width)
     return np.column_stack([windows, np.full(len(windows), patient)])
 
 
 def _most_frequent(pairs: NDArray[np.int64], min_patients: int) -> dict[tuple[int, ...], int]:
-    """Return the token that most patients have after each sequence of tokens.
+    """Return the next token that most patients have, by the tokens before it.
 
     Args:
-        pairs: Tokens, next token and patient [n,length+2].
+        pairs: Last tokens, next token and patient [n,length+2].
         min_patients: As in `count_continuations`.
     """
     runs, patients = np.unique(np.unique(pairs, axis=0)[:, :-1], axis=0, return_counts=True)

@@ -19,7 +19,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from report_gen import __version__
 from report_gen.config import AdapterConfig, AttributeConfig, FindingConfig, LocationConfig, ScopeConfig
-from report_gen.generation import gains_by_proposals
+from report_gen.generation import benefits_from_proposals
 from report_gen.model import Checkpoint, Continuations, ReportModel, base_digest, local_source, save_checkpoint
 from report_gen.prompting import load_prompt
 from report_gen.tokenizer import BOS_ID, EOS_ID
@@ -202,14 +202,14 @@ def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig 
             calibration=tuned.calibration,
             recognized=recognized,
         ),
-        continuations=_count_continuations(context) if gains_by_proposals(model.decoder.language_model) else None,
+        continuations=_count_continuations(context) if benefits_from_proposals(model.decoder.language_model) else None,
         weights_dtype=getattr(torch, recipe.stored_weights),
         state=merged_state(model) if adapter is None else adapter_state(model),
     )
 
 
 def _count_continuations(context: RunContext) -> Continuations:
-    """Count how the training reports go on, as they stand after the begin token."""
+    """Count the n-grams of the training reports, with begin and end token as the decoder generates them."""
     stores = [splits["train"] for splits in context.prepared.encoded.examples.values() if "train" in splits]
     reports = (
         (one.patient_id, [BOS_ID, *one.report_ids, EOS_ID]) for store in stores for one in store if one.report_ids

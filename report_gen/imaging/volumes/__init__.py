@@ -17,7 +17,7 @@ from report_gen.imaging.volumes.views import ChosenSlices, Sampling, StackViews,
 from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume, open_volume
 from report_gen.imaging.volumes.windows import (
     CT_WINDOWS,
-    NEUTRAL,
+    DEFAULT_CT_WINDOW,
     ChosenWindow,
     ChosenWindows,
     apply_windows,
@@ -34,7 +34,7 @@ from report_gen.records import Window
 
 __all__ = [
     "CT_WINDOWS",
-    "NEUTRAL",
+    "DEFAULT_CT_WINDOW",
     "ChosenSlices",
     "ChosenWindow",
     "ChosenWindows",

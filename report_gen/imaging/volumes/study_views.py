@@ -11,7 +11,13 @@ from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.stacks import find_stacks
 from report_gen.imaging.volumes.views import ChosenSlices, Sampling, choose_slices
 from report_gen.imaging.volumes.volume import open_volume
-from report_gen.imaging.volumes.windows import ChosenWindow, ChosenWindows, choose_window, confirm_windows
+from report_gen.imaging.volumes.windows import (
+    ChosenWindow,
+    ChosenWindows,
+    choose_window,
+    confirm_windows,
+    describe_window,
+)
 from report_gen.records import Image, Study, Window
 
 _LEAST_SLICES = 10
@@ -97,7 +103,7 @@ def choose_volume(study: Study, window: Window) -> StudyViews:
         for other in found.stacks
         if other is not stack
     ]
-    notices += [f"all {len(stack.images)} axial slices were given to the model, {_describe_window(window)}"]
+    notices += [f"all {len(stack.images)} axial slices were given to the model{_describe_windows((window,))}"]
     images = [_shown_in(image, window) for image in stack.images]
     return StudyViews(study.with_images(images), (*notices, *stack.notices, *confirmed.notices))
 
@@ -128,15 +134,17 @@ def _shown_in(image: Image, window: Window | None) -> Image:
     return replace(image, window=window, rows=image.columns, columns=image.rows, pixel_spacing=spacing)
 
 
-def _describe_window(window: Window) -> str:
-    return f"{window.name} window (center {window.center:.4g}, width {window.width:.4g})"
+def _describe_windows(windows: Sequence[Window]) -> str:
+    """Return the windows as the end of a notice; an empty text if there is none."""
+    described = "; ".join(map(describe_window, windows))
+    return f", window{'s' if len(windows) > 1 else ''}: {described}" if windows else ""
 
 
 def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]) -> Iterator[str]:
-    """Yield which slices a model gets and in which windows."""
+    """Yield notices that state which slices a model gets, and in which windows."""
     number = len(stack.images)
     kind = f"{stack.plane} slices" if stack.plane else "images"
-    shown = "".join(f", {_describe_window(window)}" for window in windows)
+    shown = _describe_windows(windows)
     if len(chosen.indices) < number:
         numbers = ", ".join(str(index + 1) for index in chosen.indices)
         yield f"{len(chosen.indices)} of {number} {kind} were given to the model (numbers {numbers}){shown}"

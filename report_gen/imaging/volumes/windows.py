@@ -46,12 +46,12 @@ _REGIONS = (
     (frozenset({"abdomen", "pelvis", "fetus"}), ("abdomen", "liver", "bone")),
     (frozenset({"spine"}), ("spine", "soft tissue", "bone")),
 )
-"""Body parts of a region with the names of its three windows."""
+"""Body parts of each region with the names of its three windows, the most usual one first."""
 
-NEUTRAL = Window("wide soft tissue", 40, 400)
-"""Window of single CT slices of which neither the body part nor a window is known: the usual one of the trunk."""
+DEFAULT_CT_WINDOW = Window("wide soft tissue", 40, 400)
+"""Window of single CT slices if the header states neither a body part nor a window: the usual one for the trunk."""
 _WIDEST_STATED = 4096
-"""Largest width of a window of a header that is used, HU: a wider one shows all values."""
+"""Largest width of a window of a header that is used, HU. A wider one shows all values and hardly any contrast."""
 
 DISPLAY = Window("display", 0.5, 1.0)
 """Window of intensities in 0..1."""
@@ -62,7 +62,7 @@ LIKE_HOUNSFIELD = (
 )
 
 _RELATIVE = "percentiles"
-"""Name of windows in the values of one stack, which have no unit."""
+"""Name of windows that are percentiles of the values of one stack. The values have no unit."""
 _PERCENTILES = (0.5, 99.5)
 """Percentiles of all values of a stack that become black and white, as in TorchIO and nnU-Net."""
 _MAX_SLICES, _MAX_VALUES = 64, 2**22
@@ -85,7 +85,7 @@ class ChosenWindows:
 
 @dataclass(frozen=True)
 class ChosenWindow:
-    """The window in which single slices of a stack are shown, and what users should know of the choice."""
+    """The window in which single slices of a stack are shown, and notices about its choice."""
 
     window: Window
     notices: tuple[str, ...] = ()
@@ -127,13 +127,13 @@ def choose_windows(volume: Volume) -> ChosenWindows:
 def choose_window(stack: SliceStack, chosen: ChosenWindows) -> ChosenWindow:
     """Choose the window in which single slices of a stack are shown, to a model with one channel and to readers.
 
-    CT has the first window of `ct_windows` if the header names body parts of one region, by Body Part Examined or in
-    the words of its descriptions. Otherwise no organ is assumed: the window is that of the header of the slice in the
-    middle, else `NEUTRAL`. Other stacks have the window of `choose_windows`.
+    For CT, it is the first window of `ct_windows` if the header names body parts of one region, in Body Part Examined
+    or in a description. Otherwise no organ is assumed: it is the window in the header of the middle slice, or else
+    `DEFAULT_CT_WINDOW`. For other modalities, it is the window of `choose_windows`.
 
     Args:
         stack: The stack.
-        chosen: What `choose_windows` returns for it.
+        chosen: Result of `choose_windows` for the stack.
     """
     if len(chosen.windows) == 1:
         return ChosenWindow(*chosen.windows, chosen.notices)
@@ -144,12 +144,12 @@ def choose_window(stack: SliceStack, chosen: ChosenWindows) -> ChosenWindow:
     is_usable = stated is not None and stated.width <= _WIDEST_STATED
     named = "body parts of several regions" if stack.body_parts else "no body part"
     source = "of the header is used" if is_usable else "is that of soft tissue"
-    window = stated if stated is not None and is_usable else NEUTRAL
+    window = stated if stated is not None and is_usable else DEFAULT_CT_WINDOW
     return ChosenWindow(window, (*notices, f"the header names {named}, so the CT window {source}"))
 
 
 def describe_window(window: Window) -> str:
-    """Return the name and the limits of a window for readers, such as "brain, C 40 W 80 HU"."""
+    """Return the name, center and width of a window for readers, such as "brain, C 40 W 80 HU"."""
     is_relative = window.name in (_RELATIVE, DISPLAY.name)
     name = f"percentiles {_PERCENTILES[0]:g} to {_PERCENTILES[1]:g}" if window.name == _RELATIVE else window.name
     return f"{name}, C {window.center:.4g} W {window.width:.4g}{'' if is_relative else ' HU'}"

@@ -45,8 +45,8 @@ def draft_item() -> TextContentItem:
 
 
 def forced_items(draft: DraftDocument) -> list[TextContentItem]:
-    """Return why a draft is forced, for the place after the banner. The notices repeat it."""
-    return [text_item(codes.DCM.PreliminaryReport, strip_controls(notice)) for notice in draft.report.forced]
+    """Return the notices of a forced draft, to be placed after the banner. `notice_items` contains them as well."""
+    return [text_item(codes.DCM.PreliminaryReport, strip_controls(notice)) for notice in draft.report.forced_notices]
 
 
 def notice_items(draft: DraftDocument) -> list[TextContentItem]:

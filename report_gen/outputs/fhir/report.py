@@ -49,8 +49,8 @@ def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
 def _narrative(report: Report) -> Json:
     """Return the whole draft as escaped XHTML (hl7.org/fhir/narrative.html), the banner first."""
     paragraphs = [f"<b>{html.escape(BANNER)}</b>"]
-    paragraphs += [f"<b>{html.escape(strip_controls(notice))}</b>" for notice in report.forced]
-    others = [notice for notice in report.notices if notice not in report.forced]
+    paragraphs += [f"<b>{html.escape(strip_controls(notice))}</b>" for notice in report.forced_notices]
+    others = [notice for notice in report.notices if notice not in report.forced_notices]
     paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in others]
     paragraphs += [
         f"<b>{section.name.value}</b><br/>{html.escape(strip_controls(section.text))}" for section in report.sections
@@ -79,7 +79,7 @@ def _conclusion(report: Report) -> str:
     """Return the banner, why a draft is forced, and the impression, or else the findings: viewers show this text."""
     texts = {section.name: strip_controls(section.text) for section in report.sections}
     text = texts.get(SectionName.IMPRESSION) or texts.get(SectionName.FINDINGS) or ""
-    return "\n\n".join((BANNER, *map(strip_controls, report.forced), text)).strip()
+    return "\n\n".join((BANNER, *map(strip_controls, report.forced_notices), text)).strip()
 
 
 def _presented_forms(context: FhirContext) -> list[Json]:

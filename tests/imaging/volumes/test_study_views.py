@@ -12,7 +12,7 @@ from report_gen.errors import StudyError
 from report_gen.imaging import load_many, load_pixels, load_values, read_study
 from report_gen.imaging.volumes import (
     CT_WINDOWS,
-    NEUTRAL,
+    DEFAULT_CT_WINDOW,
     choose_views,
     find_stacks,
     has_slices,
@@ -36,8 +36,7 @@ def test_slices_are_shown_in_the_first_window_of_their_body_part(tmp_path: Path)
     for image, expected in zip(chosen.study.images, views.intensities[:, 0], strict=True):
         np.testing.assert_array_equal(load_pixels(image), expected)
     assert chosen.notices == (
-        "5 of 20 axial slices were given to the model (numbers 1, 5, 10, 15, 20), lung window (center -600, "
-        "width 1500)",
+        "5 of 20 axial slices were given to the model (numbers 1, 5, 10, 15, 20), window: lung, C -600 W 1500 HU",
     )
 
 
@@ -58,10 +57,10 @@ def test_slices_are_shown_in_the_first_window_of_their_body_part(tmp_path: Path)
             Window("header", 50, 350),
             "the header names body parts of several regions, so the CT window of the header is used",
         ),
-        ({"BodyPartExamined": "HEADNECK"}, NEUTRAL, "names body parts of several regions"),
-        ({}, NEUTRAL, "the header names no body part, so the CT window is that of soft tissue"),
-        ({"WindowCenter": 0, "WindowWidth": 65535}, NEUTRAL, "the CT window is that of soft tissue"),
-        ({"WindowCenter": 40, "WindowWidth": 0}, NEUTRAL, "the CT window is that of soft tissue"),
+        ({"BodyPartExamined": "HEADNECK"}, DEFAULT_CT_WINDOW, "names body parts of several regions"),
+        ({}, DEFAULT_CT_WINDOW, "the header names no body part, so the CT window is that of soft tissue"),
+        ({"WindowCenter": 0, "WindowWidth": 65535}, DEFAULT_CT_WINDOW, "the CT window is that of soft tissue"),
+        ({"WindowCenter": 40, "WindowWidth": 0}, DEFAULT_CT_WINDOW, "the CT window is that of soft tissue"),
     ],
 )
 def test_the_window_of_a_ct_follows_what_the_header_states(
@@ -70,7 +69,7 @@ def test_the_window_of_a_ct_follows_what_the_header_states(
     write_slices(tmp_path, [(0, 0, 2 * number) for number in range(4)], **attributes)
     chosen = choose_views(read_study(tmp_path), 2)
     assert {image.window for image in chosen.study.images} == {window}
-    assert f"{window.name} window (center {window.center:g}, width {window.width:g})" in chosen.notices[0]
+    assert f"window: {window.name}, C {window.center:g} W {window.width:g} HU" in chosen.notices[0]
     assert [notice in one for one in chosen.notices[1:]] == ([True] if notice else [])
 
 

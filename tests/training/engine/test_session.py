@@ -29,7 +29,6 @@ from report_gen.tokenizer import BOS_ID, EOS_ID
 from tests.builders import (
     CORNERS,
     PROMPT,
-    REPORTS,
     corner_image,
     tiny_recipe,
     write_corner_corpus,
@@ -120,18 +119,18 @@ def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
     assert training["studies"] == {"images": {"train": 12, "val": 12, "test": 12}}
 
 
-def test_the_checkpoint_of_a_large_decoder_knows_how_reports_go_on(
+def test_the_checkpoint_of_a_large_decoder_contains_n_grams_of_the_training_reports(
     run: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert load_checkpoint(run / "best").continuations is None
-    monkeypatch.setattr(proposals, "LARGE", 1)
+    monkeypatch.setattr(proposals, "MIN_WEIGHTS", 1)
     recipe = tiny_recipe(data)
     stage = recipe.stages[0].model_dump() | {"steps": 1, "validate_every": 1}
     best = train(tiny_recipe(data, stages=[stage]), tmp_path / "run", resume=False, on_step=ignore)
     checkpoint = load_checkpoint(best)
     assert checkpoint.continuations is not None
-    for report in REPORTS:
-        ids = [BOS_ID, *checkpoint.tokenizer.encode(report), EOS_ID]
+    for findings, impression in CORNERS:
+        ids = [BOS_ID, *checkpoint.tokenizer.encode(f"FINDINGS: {findings} IMPRESSION: {impression}"), EOS_ID]
         right = [checkpoint.continuations.next_token(ids[:end]) == ids[end] for end in range(2, len(ids))]
         assert sum(right) > len(right) / 2
 
