@@ -21,7 +21,7 @@ from tests.cli.conftest import Command
 from tests.dicom_files import write_dicom
 
 PROGRAM = "from report_gen.cli import run; run()"
-STUDIES = 40
+STUDIES = 20
 
 
 @pytest.fixture(scope="module")
