@@ -32,7 +32,7 @@ _CORPUS = "corpus"
 _ENCODER = "vit_tiny_patch16_224"
 _VOCABULARY, _REPORT_TOKENS = 2000, 160
 _RATE, _SEED = 3e-4, 0
-_PHANTOMS, _SIDE = 240, 512
+_PHANTOMS, _SIDE = 120, 512
 """Number of drawn studies without a corpus, and the side length of their images."""
 
 
