@@ -42,8 +42,8 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite",
         help="Replace drafts of the same images that were edited since they were written, and name each. Without it "
-        "only unchanged drafts are replaced. A file that report-gen did not write, and a draft of other images, are "
-        "kept in any case.",
+        "only unchanged drafts are replaced. A file that report-gen did not write, a draft of other images, and a "
+        "document that later versions replace are kept in any case.",
     ),
 ]
 Revises = Annotated[

@@ -80,7 +80,8 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.draft_plan import name_drafts, plan_study, plan_version
+    from report_gen.outputs.draft_plan import find_later_version, name_drafts, plan_study, plan_version
+    from report_gen.outputs.folder_names import FolderNames
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
@@ -93,11 +94,19 @@ def open_output(
         named = name_drafts(
             journal, studies, by_suffix, own_settings=own_settings, other_suffixes=suffixes - by_suffix.keys()
         )
+        readers = {output_format.suffix: output_format.read_version for output_format in formats}
         read_version = formats[0].read_version
         if revises is not None and read_version is not None:
             plans = [plan_version(journal, file, revises, read_version) for (file,) in named]
         else:
-            plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
+            file_names = FolderNames(folder)
+
+            def find_later(file: DraftFile) -> Path | None:
+                return find_later_version(journal, file_names, file, readers[file.suffix])
+
+            plans = [
+                plan_study(journal, files, resume=resume, overwrite=overwrite, find_later=find_later) for files in named
+            ]
         if resume:
             _print_resumed(plans)
         # The other formats of a draft have no --revises: they are outdated if anything else differs.
@@ -221,10 +230,22 @@ class _DraftFolder:
         if self._as_version:
             self._journal.write_version(file, content)
             return False
+        self._check_replaced(file)
         written = self._journal.write(file, content, overwrite=self._overwrite)
         if written.replaced.is_edited:
             print_notice(f"{self._journal.folder / written.file.name}: was edited, and is replaced (--overwrite)")
         return written.file.name != file.name
+
+    def _check_replaced(self, file: DraftFile) -> None:
+        """Raise StudyError if another process has written a later version of a document since the plan was made."""
+        from report_gen.outputs.draft_plan import find_later_version, replaced_error
+        from report_gen.outputs.folder_names import FolderNames
+
+        folder, read_version = self._journal.folder, self._formats[file.suffix].read_version
+        if read_version is None or not (folder / file.name).exists():
+            return
+        if later := find_later_version(self._journal, FolderNames(folder), file, read_version):
+            raise replaced_error(folder / file.name, later)
 
 
 def _require(document: bytes | ReportGenError) -> bytes:

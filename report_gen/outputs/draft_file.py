@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -72,12 +71,6 @@ class DraftFile:
     def with_version(self, number: int, folder: Path) -> DraftFile:
         """Return the file with the number of a version in its name."""
         return replace(self, stem=file_name(f"{self.stem}-v{number}", suffix=self.suffix, folder=folder))
-
-    def newest_version(self, folder: Path) -> int:
-        """Return the largest number of a version in the file names of a folder; 1 if no name has a number."""
-        name = re.compile(f"{re.escape(self.stem)}-v([1-9][0-9]*){re.escape(self.suffix)}")
-        numbers = (int(found[1]) for path in folder.iterdir() if (found := name.fullmatch(path.name)))
-        return max(numbers, default=1)
 
 
 def digest(text: str) -> str:

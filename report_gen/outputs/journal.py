@@ -34,6 +34,7 @@ from report_gen.config import FrozenModel
 from report_gen.errors import OutputError, StudyError
 from report_gen.files import name_key, output_error, remove_temporary_files, write_atomically
 from report_gen.outputs.draft_file import DraftFile, digest
+from report_gen.outputs.folder_names import FolderNames
 
 JOURNAL = ".drafts.jsonl"
 """Name of the journal in the folder of the drafts."""
@@ -150,7 +151,7 @@ class DraftJournal:
         Raises:
             OutputError: The journal or the draft cannot be written.
         """
-        for number in count(draft_file.newest_version(self.folder) + 1):
+        for number in count(max(FolderNames(self.folder).version_numbers(draft_file), default=1) + 1):
             candidate = draft_file.with_version(number, self.folder)
             if self.state(candidate) is DraftState.ABSENT and self._write(candidate, document, DraftState.ABSENT):
                 return WrittenDraft(candidate, DraftState.ABSENT)
