@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.files import file_name
+from report_gen.outputs.document import LAYOUT_OPTIONS
 from report_gen.records import Study
 
 _DIGITS = 12
@@ -32,6 +33,8 @@ class DraftFile:
     """SHA-256 of the digests of the images, in their order."""
     request: str
     """SHA-256 of everything that determines the document, except the name."""
+    layout: tuple[tuple[str, str | bool], ...] = ()
+    """Options that the document is written with, see `LAYOUT_OPTIONS`; they are part of `request`."""
 
     @property
     def name(self) -> str:
@@ -61,6 +64,7 @@ class DraftFile:
             reserved=reserved or suffix,
             images=digest(json.dumps(digests)),
             request=digest(json.dumps(request, sort_keys=True, allow_nan=False)),
+            layout=tuple((name, settings[name]) for name in LAYOUT_OPTIONS if name in settings),
         )
 
     def with_digits(self, folder: Path) -> DraftFile:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import name_key, unique_names
@@ -41,7 +41,7 @@ def plan_study(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    find_later: Callable[[DraftFile], Path | None] = lambda _: None,
+    find_later: Callable[[DraftFile], DraftFile | None] = lambda _: None,
 ) -> StudyPlan:
     """Find out which files of a study are to be written.
 
@@ -65,7 +65,7 @@ def plan_study(
         elif resume and state is DraftState.EDITED and not overwrite:
             edited.append(journal.folder / file.name)
         elif (later := find_later(file)) is not None:
-            refused.append(replaced_error(journal.folder / file.name, later))
+            refused.append(replaced_error(journal.folder / file.name, journal.folder / later.name))
         elif overwrite or not state.is_edited:
             remaining.append(file)
         else:
@@ -75,7 +75,7 @@ def plan_study(
 
 def find_later_version(
     journal: DraftJournal, names: FolderNames, file: DraftFile, read_version: Callable[[Path], DocumentVersion] | None
-) -> Path | None:
+) -> DraftFile | None:
     """Return the newest version of a document in its folder; None if no version replaces the document.
 
     Args:
@@ -90,9 +90,8 @@ def find_later_version(
     first = journal.folder / file.name
     for number in reversed(names.version_numbers(file)):
         later = file.with_version(number, journal.folder)
-        path = journal.folder / later.name
-        if journal.state(later).is_own and _is_same_document(first, path, read_version):
-            return path
+        if journal.state(later).is_own and _is_same_document(first, journal.folder / later.name, read_version):
+            return later
     return None
 
 
@@ -140,36 +139,6 @@ def plan_version(
         return StudyPlan(file.study, (file,), (), ())
     reason = f"was already replaced by the newer version {newer}; name that file with --revises, or move it away"
     return StudyPlan(file.study, (), (), (StudyError(revises, reason),))
-
-
-class OutdatedDocument(NamedTuple):
-    """A document of an older draft in the folder, in a format that is not written now."""
-
-    name: str
-    """File name."""
-    suffix: str
-    """Suffix of its format."""
-    is_edited: bool
-    """Whether it was changed after it was written."""
-
-
-def find_outdated(
-    journal: DraftJournal, file: DraftFile, settings: Mapping[str, Mapping[str, Any]]
-) -> Iterator[OutdatedDocument]:
-    """Yield the documents beside a new one that belong to an older draft of the same study.
-
-    A document that was written with the same settings belongs to the same draft and is not outdated.
-
-    Args:
-        journal: Journal of the folder.
-        file: The new document.
-        settings: Settings of the new draft by suffix of each other format, as in `name_drafts`.
-    """
-    for suffix, values in settings.items():
-        other = DraftFile.of_study(file.study, suffix, folder=journal.folder, settings=values)
-        state = journal.state(replace(other, stem=file.stem))
-        if state in (DraftState.OUTDATED, DraftState.CHANGED):
-            yield OutdatedDocument(file.stem + suffix, suffix, state.is_edited)
 
 
 def name_drafts(
