@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from report_gen.cli.document_options import check_folder_name
 from report_gen.errors import UsageError
 from report_gen.outputs import format_names, get_format
+from report_gen.outputs.draft_file import DraftFile
+from report_gen.outputs.journal import DraftJournal, WrittenDraft
 from tests.builders import noise_image, write_png
 from tests.cli.conftest import Command
 from tests.cli.test_draft_resume import contents
@@ -152,6 +155,30 @@ def test_a_further_view_of_a_study_is_noticed(draft: Command, tmp_path: Path) ->
     for name in ("1.2.3.json", "1.2.3.txt"):
         (out / name).unlink()
     assert "other images" not in draft(folder, "-o", out).err
+
+
+def test_a_mix_of_two_processes_is_noticed_by_the_next_run(
+    draft: Command, studies: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process with another indication writes both documents after this one has written the first of them."""
+    out, both = tmp_path / "out", ("--format", "txt", "--format", "json")
+    write, others = DraftJournal.write, ["Fever."]
+
+    def write_after(journal: DraftJournal, file: DraftFile, *arguments: Any, **options: Any) -> WrittenDraft:
+        if file.suffix == ".json" and others:
+            assert draft(studies[0], "-o", out, *both, "--indication", others.pop()).code == 0
+        return write(journal, file, *arguments, **options)
+
+    monkeypatch.setattr(DraftJournal, "write", write_after)
+    assert draft(studies[0], "-o", out, *both, "--indication", "Cough.").code == 0
+    assert others == []
+    for text, older in (("Cough.", "txt"), ("Fever.", "json")):
+        (line,) = outdated(draft(studies[0], "-o", out, "--format", "hl7", "--indication", text).err)
+        assert line.endswith(f": a.{older}; renew with --format {older}, or remove")
+    assert (
+        "0 of 1 studies were drafted" in draft(studies[0], "-o", out, *both, "--indication", "Cough.", "--resume").err
+    )
+    assert outdated(draft(studies[0], "-o", out, "--format", "hl7", "--indication", "Cough.").err) == []
 
 
 @pytest.mark.parametrize("name", format_names())
