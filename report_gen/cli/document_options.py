@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -42,8 +41,8 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite",
         help="Replace drafts of the same images that were edited since they were written, and name each. Without it "
-        "only unchanged drafts are replaced. A file that report-gen did not write, and a draft of other images, are "
-        "kept in any case.",
+        "only unchanged drafts are replaced. A file that report-gen did not write, a draft of other images, and a "
+        "document that later versions replace are kept in any case.",
     ),
 ]
 Revises = Annotated[
@@ -148,26 +147,25 @@ def _format_of_version(
     return found
 
 
-def document_settings(options: DocumentOptions, revises: Path | None) -> dict[str, Any]:
-    """Return what determines a document beside its draft, as values that JSON can write.
+def document_settings(
+    options: DocumentOptions, output_format: OutputFormat, *, omitted: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the options that determine a document beside its draft, as values that JSON can write.
 
     Values that are the default are left out, so that a new option does not make every earlier document outdated.
 
-    Raises:
-        StudyError: The file of --revises cannot be read.
+    Args:
+        options: The options.
+        output_format: Format of the document. Options of other formats are left out.
+        omitted: Names of further options that are left out.
     """
-    settings = {
+    return {
         field.name: getattr(options, field.name)
         for field in fields(options)
-        if getattr(options, field.name) != field.default
+        if field.name in output_format.options
+        and field.name not in omitted
+        and getattr(options, field.name) != field.default
     }
-    if revises is not None:
-        try:
-            with revises.open("rb") as file:
-                settings["revises"] = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise StudyError(revises, f"cannot be read ({error.strerror}); check the file") from error
-    return settings
 
 
 def parse_document_options(

@@ -174,7 +174,6 @@ def draft_batch(
     """
     digests = digest_manifests(batch.checkpoints)
     settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
-    settings |= document_settings(batch.documents, batch.revises)
     for_workers = batch.worker_settings(scopes, digests)
     if batch.engine == "ray" and batch.output is not None:
         return _draft_on_ray(batch, batch.output, for_workers, settings, models, priors)
@@ -184,6 +183,7 @@ def draft_batch(
         batch.output,
         batch.formats,
         settings=settings,
+        documents=batch.documents,
         own_settings=[prior_settings(priors.get(study, ())) for study in studies] if priors else (),
         resume=batch.resume,
         overwrite=batch.overwrite,
@@ -265,6 +265,8 @@ def _draft_on_ray(
     from report_gen import __version__
 
     names = [output_format.name for output_format in batch.formats]
+    for output_format in batch.formats:
+        settings = {**settings, **document_settings(batch.documents, output_format)}
     request = json.dumps({**settings, "program_version": __version__, "formats": names}, sort_keys=True)
     before = count_rows(output)
     if batch.resume:

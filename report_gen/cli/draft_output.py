@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from report_gen.cli.document_options import document_settings
+from report_gen.cli.older_drafts import OlderDrafts
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
-from report_gen.outputs import OutputFormat, format_names, get_format
+from report_gen.outputs import DocumentOptions, OutputFormat, format_names, get_format
+from report_gen.outputs.document import LAYOUT_OPTIONS
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from report_gen.outputs.draft_file import DraftFile
     from report_gen.outputs.draft_plan import StudyPlan
+    from report_gen.outputs.folder_names import FolderNames
     from report_gen.outputs.journal import DraftJournal
     from report_gen.records import Study
 
@@ -53,6 +58,7 @@ def open_output(
     formats: Sequence[OutputFormat],
     *,
     settings: Mapping[str, Any],
+    documents: DocumentOptions,
     own_settings: Sequence[Mapping[str, Any]] = (),
     resume: bool = False,
     overwrite: bool = False,
@@ -64,8 +70,9 @@ def open_output(
         studies: All studies of the batch.
         folder: Folder of the drafts. None: standard output.
         formats: Formats of the drafts; standard output takes one text format.
-        settings: What determines the drafts beside the images, the format and the version of the program, see
+        settings: What determines the drafts beside the images, the documents and the version of the program, see
             `name_drafts`.
+        documents: What determines the documents of a draft.
         own_settings: Further settings of each study; empty if there are none.
         resume: Omit the files that the folder has, and print a notice on the number of complete studies.
         overwrite: Replace drafts that were edited, and print a notice on each.
@@ -80,11 +87,15 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.draft_plan import name_drafts, plan_study, plan_version
+    from report_gen.outputs.draft_plan import find_later_version, name_drafts, plan_study, plan_version
+    from report_gen.outputs.folder_names import FolderNames
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
-    by_suffix = {output_format.suffix: {**settings, "format": output_format.name} for output_format in formats}
+    by_suffix = {
+        output_format.suffix: {**settings, **document_settings(documents, output_format), "format": output_format.name}
+        for output_format in formats
+    }
     if len(by_suffix) < len(formats):
         names = ", ".join(output_format.name for output_format in formats)
         raise UsageError(f"--format: files of {names} would have the same name; write them to different folders")
@@ -93,18 +104,36 @@ def open_output(
         named = name_drafts(
             journal, studies, by_suffix, own_settings=own_settings, other_suffixes=suffixes - by_suffix.keys()
         )
+        file_names = FolderNames(folder)
+        readers = {output_format.suffix: output_format.read_version for output_format in formats}
         read_version = formats[0].read_version
         if revises is not None and read_version is not None:
             plans = [plan_version(journal, file, revises, read_version) for (file,) in named]
         else:
-            plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
+
+            def find_later(file: DraftFile) -> DraftFile | None:
+                return find_later_version(journal, file_names, file, readers[file.suffix])
+
+            plans = [
+                plan_study(journal, files, resume=resume, overwrite=overwrite, find_later=find_later) for files in named
+            ]
         if resume:
             _print_resumed(plans)
-        # The other formats of a draft have no --revises: they are outdated if anything else differs.
-        shared = {name: value for name, value in settings.items() if name != "revises"}
         own = own_settings or [{}] * len(plans)
-        others = {plan.study: {**shared, **values} for plan, values in zip(plans, own, strict=True)}
-        yield _DraftFolder(journal, plans, formats, others, overwrite=overwrite, as_version=revises is not None)
+        neighbors = _Neighbors(
+            journal=journal,
+            names=file_names,
+            formats=[one for one in map(get_format, format_names()) if one not in formats],
+            documents=documents,
+            settings={plan.study: {**settings, **values} for plan, values in zip(plans, own, strict=True)},
+        )
+        older = OlderDrafts(folder)
+        try:
+            yield _DraftFolder(
+                journal, plans, formats, neighbors, older, overwrite=overwrite, as_version=revises is not None
+            )
+        finally:
+            older.print()
 
 
 def _print_resumed(plans: Sequence[StudyPlan]) -> None:
@@ -155,6 +184,34 @@ class _StandardOutput:
         return ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Neighbors:
+    """Finds the documents in the folder that lie beside a new draft and do not belong to it."""
+
+    journal: DraftJournal
+    names: FolderNames
+    formats: Sequence[OutputFormat]
+    """The formats that are not written."""
+    documents: DocumentOptions
+    settings: Mapping[Study, Mapping[str, Any]]
+    """Settings of each new draft, without those of its documents."""
+
+    def add_to(self, older: OlderDrafts, written: DraftFile) -> None:
+        """Collect the documents beside a draft, of which one document was written."""
+        from report_gen.outputs.older_documents import find_other_images, find_outdated
+
+        shared = self.settings[written.study]
+        formats = [
+            (one, {**shared, **document_settings(self.documents, one, omitted=LAYOUT_OPTIONS), "format": one.name})
+            for one in self.formats
+        ]
+        suffixes = [get_format(name).suffix for name in format_names()]
+        older.add(
+            find_outdated(self.journal, self.names, written, formats),
+            find_other_images(self.journal, self.names, written, suffixes),
+        )
+
+
 class _DraftFolder:
     """Writes one file per draft and format."""
 
@@ -163,7 +220,8 @@ class _DraftFolder:
         journal: DraftJournal,
         plans: Sequence[StudyPlan],
         formats: Sequence[OutputFormat],
-        settings: Mapping[Study, Mapping[str, Any]],
+        neighbors: _Neighbors,
+        older: OlderDrafts,
         *,
         overwrite: bool,
         as_version: bool,
@@ -176,8 +234,7 @@ class _DraftFolder:
         self.files_written = 0
         self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
         self._formats = {output_format.suffix: output_format for output_format in formats}
-        self._names = {output_format.name for output_format in formats}
-        self._settings = settings
+        self._neighbors, self._older = neighbors, older
 
     def formats(self, number: int) -> Sequence[str]:
         return [self._formats[file.suffix].name for file in self._plans[number].remaining]
@@ -196,35 +253,30 @@ class _DraftFolder:
             else:
                 written, self.files_written = named, self.files_written + 1
         if written is not None:
-            self._print_outdated(written)
+            self._neighbors.add_to(self._older, written)
         return errors
-
-    def _print_outdated(self, written: DraftFile) -> None:
-        """Print which documents of the study in other formats belong to an older draft."""
-        from report_gen.outputs.draft_plan import find_outdated
-
-        others = {(one := get_format(name)).suffix: one for name in format_names() if name not in self._names}
-        settings = {suffix: {**self._settings[written.study], "format": one.name} for suffix, one in others.items()}
-        if not (outdated := list(find_outdated(self._journal, written, settings))):
-            return
-        renewing = [f"--format {others[one.suffix].name}" for one in outdated]
-        if any(one.is_edited for one in outdated):
-            renewing.append("--overwrite")
-        names = ", ".join(one.name for one in outdated)
-        print_notice(
-            f"{self._journal.folder}: documents of an older draft of a study, with other options or another "
-            f"version of the program: {names}; renew with {' '.join(renewing)}, or remove"
-        )
 
     def _write(self, file: DraftFile, content: bytes) -> bool:
         """Write one file. Return whether another process has taken the name for other images."""
         if self._as_version:
             self._journal.write_version(file, content)
             return False
+        self._check_replaced(file)
         written = self._journal.write(file, content, overwrite=self._overwrite)
         if written.replaced.is_edited:
             print_notice(f"{self._journal.folder / written.file.name}: was edited, and is replaced (--overwrite)")
         return written.file.name != file.name
+
+    def _check_replaced(self, file: DraftFile) -> None:
+        """Raise StudyError if another process has written a later version of a document since the plan was made."""
+        from report_gen.outputs.draft_plan import find_later_version, replaced_error
+        from report_gen.outputs.folder_names import FolderNames
+
+        folder, read_version = self._journal.folder, self._formats[file.suffix].read_version
+        if read_version is None or not (folder / file.name).exists():
+            return
+        if later := find_later_version(self._journal, FolderNames(folder), file, read_version):
+            raise replaced_error(folder / file.name, folder / later.name)
 
 
 def _require(document: bytes | ReportGenError) -> bytes:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from report_gen.outputs.source_header import SourceHeader
 
 
+LAYOUT_OPTIONS = ("paper", "basic_text_sr", "fhir_version")
+"""Fields of `DocumentOptions` that determine how a document is written, and contain no data of a patient."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DocumentOptions:
     """Choices of the user about the documents of a draft."""

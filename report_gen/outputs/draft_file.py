@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from report_gen.files import file_name
+from report_gen.outputs.document import LAYOUT_OPTIONS
 from report_gen.records import Study
 
 _DIGITS = 12
@@ -33,6 +33,8 @@ class DraftFile:
     """SHA-256 of the digests of the images, in their order."""
     request: str
     """SHA-256 of everything that determines the document, except the name."""
+    layout: tuple[tuple[str, str | bool], ...] = ()
+    """Options that the document is written with, see `LAYOUT_OPTIONS`; they are part of `request`."""
 
     @property
     def name(self) -> str:
@@ -62,6 +64,7 @@ class DraftFile:
             reserved=reserved or suffix,
             images=digest(json.dumps(digests)),
             request=digest(json.dumps(request, sort_keys=True, allow_nan=False)),
+            layout=tuple((name, settings[name]) for name in LAYOUT_OPTIONS if name in settings),
         )
 
     def with_digits(self, folder: Path) -> DraftFile:
@@ -72,12 +75,6 @@ class DraftFile:
     def with_version(self, number: int, folder: Path) -> DraftFile:
         """Return the file with the number of a version in its name."""
         return replace(self, stem=file_name(f"{self.stem}-v{number}", suffix=self.suffix, folder=folder))
-
-    def newest_version(self, folder: Path) -> int:
-        """Return the largest number of a version in the file names of a folder; 1 if no name has a number."""
-        name = re.compile(f"{re.escape(self.stem)}-v([1-9][0-9]*){re.escape(self.suffix)}")
-        numbers = (int(found[1]) for path in folder.iterdir() if (found := name.fullmatch(path.name)))
-        return max(numbers, default=1)
 
 
 def digest(text: str) -> str:

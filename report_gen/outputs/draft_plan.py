@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from report_gen.errors import StudyError
+from report_gen.errors import StudyError, UsageError
 from report_gen.files import name_key, unique_names
 from report_gen.outputs.draft_file import DraftFile
+from report_gen.outputs.folder_names import FolderNames
 from report_gen.outputs.journal import DraftJournal, DraftState
 from report_gen.outputs.versions import DocumentVersion, find_newer
 from report_gen.records import Study
@@ -35,17 +36,24 @@ class StudyPlan:
 
 
 def plan_study(
-    journal: DraftJournal, files: Sequence[DraftFile], *, resume: bool = False, overwrite: bool = False
+    journal: DraftJournal,
+    files: Sequence[DraftFile],
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    find_later: Callable[[DraftFile], DraftFile | None] = lambda _: None,
 ) -> StudyPlan:
     """Find out which files of a study are to be written.
 
-    A file that report-gen did not write is never replaced, and one that a user edited only by `overwrite`.
+    A file that report-gen did not write is never replaced, and one that a user edited only by `overwrite`. A document
+    that has later versions is never written again, because they refer to it.
 
     Args:
         journal: Journal of the folder.
         files: The files of one study.
         resume: Omit the files that the folder has, also if they were edited.
         overwrite: Replace files that were edited.
+        find_later: Returns the newest version of a document, see `find_later_version`. Default: no document has one.
     """
     remaining, edited, refused = list[DraftFile](), list[Path](), list[StudyError]()
     for file in files:
@@ -54,13 +62,54 @@ def plan_study(
             continue
         if state is DraftState.FOREIGN:
             refused.append(journal.refusal(file, state))
+        elif resume and state is DraftState.EDITED and not overwrite:
+            edited.append(journal.folder / file.name)
+        elif (later := find_later(file)) is not None:
+            refused.append(replaced_error(journal.folder / file.name, journal.folder / later.name))
         elif overwrite or not state.is_edited:
             remaining.append(file)
-        elif resume and state is DraftState.EDITED:
-            edited.append(journal.folder / file.name)
         else:
             refused.append(journal.refusal(file, state))
     return StudyPlan(files[0].study, tuple(remaining), tuple(edited), tuple(refused))
+
+
+def find_later_version(
+    journal: DraftJournal, names: FolderNames, file: DraftFile, read_version: Callable[[Path], DocumentVersion] | None
+) -> DraftFile | None:
+    """Return the newest version of a document in its folder; None if no version replaces the document.
+
+    Args:
+        journal: Journal of the folder.
+        names: File names of the folder.
+        file: The document without the number of a version. It may be missing.
+        read_version: Returns the version of a file of this format, or raises StudyError if the file has none. None:
+            the format has no versions.
+    """
+    if read_version is None:
+        return None
+    first = journal.folder / file.name
+    for number in reversed(names.version_numbers(file)):
+        later = file.with_version(number, journal.folder)
+        if journal.state(later).is_own and _is_same_document(first, journal.folder / later.name, read_version):
+            return later
+    return None
+
+
+def _is_same_document(first: Path, later: Path, read_version: Callable[[Path], DocumentVersion]) -> bool:
+    """Return whether two files are versions of one document, which is assumed if one of them cannot be read."""
+    try:
+        return read_version(first).document == read_version(later).document
+    except (StudyError, UsageError):
+        return True
+
+
+def replaced_error(path: Path, later: Path) -> StudyError:
+    """Return the error of a document that must not be written again, because a later version replaces it."""
+    return StudyError(
+        path,
+        f"was replaced by later versions, of which {later} is the newest, so it is not written again; write the draft "
+        f"as a new version with --revises {later}, or choose another folder",
+    )
 
 
 def plan_version(
@@ -90,36 +139,6 @@ def plan_version(
         return StudyPlan(file.study, (file,), (), ())
     reason = f"was already replaced by the newer version {newer}; name that file with --revises, or move it away"
     return StudyPlan(file.study, (), (), (StudyError(revises, reason),))
-
-
-class OutdatedDocument(NamedTuple):
-    """A document of an older draft in the folder, in a format that is not written now."""
-
-    name: str
-    """File name."""
-    suffix: str
-    """Suffix of its format."""
-    is_edited: bool
-    """Whether it was changed after it was written."""
-
-
-def find_outdated(
-    journal: DraftJournal, file: DraftFile, settings: Mapping[str, Mapping[str, Any]]
-) -> Iterator[OutdatedDocument]:
-    """Yield the documents beside a new one that belong to an older draft of the same study.
-
-    A document that was written with the same settings belongs to the same draft and is not outdated.
-
-    Args:
-        journal: Journal of the folder.
-        file: The new document.
-        settings: Settings of the new draft by suffix of each other format, as in `name_drafts`.
-    """
-    for suffix, values in settings.items():
-        other = DraftFile.of_study(file.study, suffix, folder=journal.folder, settings=values)
-        state = journal.state(replace(other, stem=file.stem))
-        if state in (DraftState.OUTDATED, DraftState.CHANGED):
-            yield OutdatedDocument(file.stem + suffix, suffix, state.is_edited)
 
 
 def name_drafts(

@@ -30,6 +30,8 @@ class OutputFormat:
     """Writes the content of the file. Text is encoded as UTF-8."""
     libraries: tuple[str, ...] = ()
     """Modules of the extra `clinical` without which the format cannot be written."""
+    options: tuple[str, ...] = ()
+    """Fields of `DocumentOptions` that change its files."""
     needs_attention: bool = False
     """Whether the format shows where the findings are, so that `DraftDocument.attention` must be computed."""
     read_version: Callable[[Path], DocumentVersion] | None = None
@@ -158,6 +160,8 @@ def _read_hl7_version(path: Path) -> DocumentVersion:
     return read_message_version(path)
 
 
+_IDENTITY = ("patient_id", "accession_number")
+
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
@@ -176,6 +180,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="a page for readers, with images",
             render=_render_html,
             libraries=("jinja2",),
+            options=(*_IDENTITY, "paper"),
             needs_attention=True,
         ),
         OutputFormat(
@@ -185,6 +190,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="the same page for print",
             render=_render_pdf,
             libraries=("jinja2", "weasyprint"),
+            options=(*_IDENTITY, "paper"),
             needs_attention=True,
         ),
         OutputFormat(
@@ -194,6 +200,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="structured report for viewers",
             render=_render_dicom_sr,
             libraries=("highdicom",),
+            options=(*_IDENTITY, "basic_text_sr"),
             read_version=_read_dicom_version,
         ),
         OutputFormat(
@@ -203,6 +210,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="coded findings for programs",
             render=_render_dicom_sr_findings,
             libraries=("highdicom",),
+            options=_IDENTITY,
             read_version=_read_dicom_version,
         ),
         OutputFormat(
@@ -212,6 +220,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="the page as a DICOM object",
             render=_render_dicom_pdf,
             libraries=("jinja2", "weasyprint", "highdicom"),
+            options=(*_IDENTITY, "paper"),
             needs_attention=True,
             read_version=_read_dicom_version,
         ),
@@ -222,6 +231,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="key image with the findings",
             render=_render_dicom_sc,
             libraries=("highdicom",),
+            options=_IDENTITY,
             needs_attention=True,
             read_version=_read_dicom_version,
         ),
@@ -232,6 +242,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="FHIR bundle",
             render=_render_fhir,
             libraries=("fhir.resources", "jinja2", "weasyprint"),  # the bundle contains the page in PDF
+            options=(*_IDENTITY, "paper", "fhir_version"),
             needs_attention=True,
             read_version=_read_fhir_version,
         ),
@@ -241,6 +252,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/hl7-v2",
             summary="HL7 v2 message ORU^R01",
             render=_render_hl7,
+            options=_IDENTITY,
             read_version=_read_hl7_version,
         ),
     )

@@ -5,7 +5,8 @@ The folder of the drafts has a hidden file `.drafts.jsonl` with one line for eac
     {"file": "...", "images": "...", "request": "...", "draft": "..."}
 
 These are the SHA-256 of the file name, of the digests of the images, of everything that determines the draft, and of
-the content of the file. A draft never replaces a draft of other images, whose study may have the same name.
+the content of the file. A document with options such as --paper Letter also has `"layout": [["paper", "Letter"]]`. A
+draft never replaces a draft of other images, whose study may have the same name.
 
 A line is on the disk before its draft gets its final name. A draft with its final name is therefore complete and has
 a line, even if the process is killed. A line without such a draft belongs to a draft that was not written. The
@@ -34,13 +35,14 @@ from report_gen.config import FrozenModel
 from report_gen.errors import OutputError, StudyError
 from report_gen.files import name_key, output_error, remove_temporary_files, write_atomically
 from report_gen.outputs.draft_file import DraftFile, digest
+from report_gen.outputs.folder_names import FolderNames
 
 JOURNAL = ".drafts.jsonl"
 """Name of the journal in the folder of the drafts."""
 
 _BLOCK_BYTES = 2**20
 _LINE_BYTES = 1000
-"""Bytes that are kept of an unfinished line; an entry has 310."""
+"""Bytes that are kept of an unfinished line; an entry has 400 at most."""
 
 _Digest = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
 
@@ -120,6 +122,12 @@ class DraftJournal:
             return DraftState.CURRENT if is_requested else DraftState.OUTDATED
         return DraftState.EDITED if is_requested else DraftState.CHANGED
 
+    def layout(self, draft_file: DraftFile) -> dict[str, str | bool]:
+        """Return the options that the newest document of the same images and name was written with."""
+        entries = self._entries.get(_file_digest(draft_file), ())
+        own = [entry.layout for entry in entries if entry.images == draft_file.images]
+        return dict(own[-1]) if own else {}
+
     def write(self, draft_file: DraftFile, document: bytes, *, overwrite: bool = False) -> WrittenDraft:
         """Record a draft, then write it. An earlier file of that name is replaced if it is an unchanged draft.
 
@@ -150,7 +158,7 @@ class DraftJournal:
         Raises:
             OutputError: The journal or the draft cannot be written.
         """
-        for number in count(draft_file.newest_version(self.folder) + 1):
+        for number in count(max(FolderNames(self.folder).version_numbers(draft_file), default=1) + 1):
             candidate = draft_file.with_version(number, self.folder)
             if self.state(candidate) is DraftState.ABSENT and self._write(candidate, document, DraftState.ABSENT):
                 return WrittenDraft(candidate, DraftState.ABSENT)
@@ -171,8 +179,9 @@ class DraftJournal:
             images=draft_file.images,
             request=draft_file.request,
             draft=hashlib.sha256(document).hexdigest(),
+            layout=draft_file.layout,
         )
-        self._append(entry.model_dump_json().encode() + b"\n")
+        self._append(entry.model_dump_json(exclude_defaults=True).encode() + b"\n")
 
     def refusal(self, draft_file: DraftFile, state: DraftState) -> StudyError:
         """Return the error of a study whose draft would replace a file that is kept."""
@@ -212,6 +221,7 @@ class _Entry(FrozenModel):
     images: _Digest
     request: _Digest
     draft: _Digest
+    layout: tuple[tuple[str, str | bool], ...] = ()
 
 
 @contextmanager

@@ -48,7 +48,12 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> list[DraftDocument]:
 
     added = {
         "page": OutputFormat(
-            name="page", suffix=".page.bin", media_type="application/pdf", summary="a page", render=render
+            name="page",
+            suffix=".page.bin",
+            media_type="application/pdf",
+            summary="a page",
+            render=render,
+            options=("paper", "basic_text_sr", "fhir_version"),
         ),
         "map": OutputFormat(
             name="map",
