@@ -242,7 +242,9 @@ def test_a_text_that_does_not_match_the_findings_gets_a_notice(tmp_path: Path) -
 
 def test_notices_begin_with_what_the_user_set(tmp_path: Path) -> None:
     model = drafter_predicting({"Edema": 0.9})
-    report = model.draft(two_views(tmp_path, ViewPosition.PA, ViewPosition.AP), decoding=BRIEF, overrides={"Fracture": PRESENT})
+    report = model.draft(
+        two_views(tmp_path, ViewPosition.PA, ViewPosition.AP), decoding=BRIEF, overrides={"Fracture": PRESENT}
+    )
     assert report.notices[0] == "set by the user, but missing or denied in the text: Fracture"
     assert report.notices[-1] == "predicted from the image, but missing or denied in the text: Edema"
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -361,6 +362,46 @@ def test_each_sheet_of_a_long_report_has_banner_patient_and_number(
         (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx(size, abs=0.1)
         for page in reader.pages
     )
+
+
+def lines_of(page: Any) -> list[tuple[float, str]]:
+    """Return the texts of a page of a PDF with their heights above its bottom, points, from the top down."""
+    found: list[tuple[float, str]] = []
+
+    def record(text: str, matrix: list[float], text_matrix: list[float], *_: object) -> None:
+        if text.strip():
+            height = text_matrix[4] * matrix[1] + text_matrix[5] * matrix[3] + matrix[5]
+            found.append((height, "".join(text.split())))
+
+    page.extract_text(visitor_text=record)
+    return sorted(found, key=lambda line: -line[0])
+
+
+FORCED = "FORCED DRAFT: outside the scope of the model [view]: the view is lateral, and the model was made for PA, AP"
+LONG = f"{FORCED}, FRONTAL and further views, whose names need another line of the header of each sheet"
+
+
+@pytest.mark.usefixtures("pango")
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("forced", [(), (FORCED,), (FORCED, LONG), (LONG, FORCED, LONG), (f"{FORCED} {'x' * 150}",)])
+def test_the_header_of_a_forced_draft_is_whole_and_covers_nothing(
+    report: Report, picture: Study, forced: tuple[str, ...], paper: str
+) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    sentences = tuple(Sentence(f"Sentence {number}.", 0.5) for number in range(60))
+    long = replace(report, notices=forced, sections=(Section(SectionName.FINDINGS, sentences),))
+    options = DocumentOptions(paper=paper)  # type: ignore[arg-type]
+    pages = pypdf.PdfReader(io.BytesIO(format_pdf(DraftDocument(report=long, study=picture, options=options)))).pages
+    expected = "".join("".join([BANNER, *forced]).split())
+    for page in pages[:2]:
+        lines = lines_of(page)
+        assert lines[0][0] < float(page.mediabox.height) - 13, "10 points for the letters, and the border of the banner"
+        header = ""
+        while header != expected:
+            last, text = lines.pop(0)
+            header += text
+            assert expected.startswith(header)
+        assert last - lines[0][0] > 14, "the border of the banner is below its last line"
 
 
 @pytest.mark.usefixtures("pango")
