@@ -16,7 +16,12 @@ from PIL import ImageDraw
 
 from report_gen.imaging import load_pixels
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.present_findings import finding_label, present_findings
+from report_gen.outputs.present_findings import (
+    finding_label,
+    no_present_finding,
+    outline_label,
+    present_findings,
+)
 from report_gen.outputs.shown_images import image_name, shown_images, window_text
 from report_gen.outputs.text import model_line, notice_line
 from report_gen.records import BANNER, Finding, Heatmap, Report
@@ -87,7 +92,9 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     ]
     above = _text_strip([(BANNER, _BANNER_COLOR), *notices], width, text_size)
     named = [(name, "white")] if draft.given else []
-    below = _text_strip([*_legend(drawn), *named, (model_line(draft.report), "#bdbdbd")], width, text_size)
+    below = _text_strip(
+        [*_legend(drawn, draft.report), *named, (model_line(draft.report), "#bdbdbd")], width, text_size
+    )
     canvas = PillowImage.new("RGB", (width, above.height + size[1] + below.height))
     canvas.paste(above, (0, 0))
     canvas.paste(drawn.image, ((width - size[0]) // 2, above.height))
@@ -122,14 +129,14 @@ def fit_size(shape: Sequence[int], smallest: int, largest: int) -> tuple[int, in
     return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
-def _legend(drawn: OutlinedImage) -> Iterator[tuple[str, str]]:
+def _legend(drawn: OutlinedImage, report: Report) -> Iterator[tuple[str, str]]:
     """Yield the lines below the radiograph with their colors."""
     for index, finding in enumerate(drawn.outlined):
-        yield f"{index + 1}  {finding_label(finding)}", outline_color(index)
+        yield f"{index + 1}  {outline_label(finding)}", outline_color(index)
     if drawn.others:
         yield f"Present, no outline: {'; '.join(map(finding_label, drawn.others))}", "white"
     if not (drawn.outlined or drawn.others):
-        yield "No finding is present in the draft.", "white"
+        yield f"{no_present_finding(report)}.", "white"
     if drawn.outlined:
         yield ATTENTION_NOTE, "#bdbdbd"
 

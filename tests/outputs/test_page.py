@@ -160,7 +160,7 @@ def test_the_page_is_accessible(report: Report, picture: Study) -> None:
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1
     assert all(one["alt"] for one in page.all("img"))
-    assert "1 Pneumonia 0.50, set by the reader" in " ".join(page.text.split())
+    assert "1 Pneumonia 0.50, set by the user" in " ".join(page.text.split())
     assert "Pneumonia" in str(page.all("img")[1]["alt"])
     ids = {one["id"] for _, one in page.elements if "id" in one}
     assert {one["aria-labelledby"] for _, one in page.elements if "aria-labelledby" in one} <= ids
@@ -191,7 +191,7 @@ def test_the_outline_is_drawn_around_the_patch_with_attention(report: Report, pi
 
 def test_findings_are_sorted_and_described(report: Report, picture: Study) -> None:
     text = " ".join(Page(format_html(DraftDocument(report=report, study=picture))).text.split())
-    assert "Pneumonia present set by the reader 0.50 0.40 (0.30) left; mid, lower zones set by the reader" in text
+    assert "Pneumonia present set by the user 0.50 0.40 (0.30) left; mid, lower zones set by the user" in text
     assert text.index("Pneumonia present") < text.index("Edema absent 0.12") < text.index("Fracture unknown")
 
 
@@ -219,6 +219,41 @@ def test_a_draft_without_findings_and_sentences_says_so(report: Report, picture:
     assert "The model states no findings." in text
     assert "No finding is present in the draft." in text
     assert "Notices" not in text
+
+
+@pytest.mark.parametrize(
+    ("states", "caption"),
+    [
+        ("absent uncertain uncertain", "No finding is present in the draft, but 2 are uncertain: Fibrosis, Edema."),
+        ("absent uncertain absent", "No finding is present in the draft, but 1 is uncertain: Fibrosis."),
+        ("absent not-mentioned absent", "No finding is present in the draft."),
+        ("not-mentioned not-mentioned not-mentioned", "No finding could be determined."),
+        ("not-mentioned present not-mentioned", "Attention of the model. Present, no outline: Fibrosis."),
+    ],
+)
+def test_the_caption_says_what_holds_and_explains_no_outline_where_there_is_none(
+    report: Report, picture: Study, states: str, caption: str
+) -> None:
+    names = ("No Finding", "Fibrosis", "Edema")
+    findings = tuple(
+        Finding(name=name, state=FindingState(state), means_normal=name == "No Finding")
+        for name, state in zip(names, states.split(), strict=True)
+    )
+    draft = DraftDocument(report=replace(report, findings=findings), study=picture, attention=attention(picture))
+    text = " ".join(Page(format_html(draft)).text.split())
+    assert caption in text
+    assert "An outline surrounds" not in text
+
+
+def test_an_outline_is_not_taken_for_the_location_that_the_user_set(report: Report, picture: Study) -> None:
+    note = "outline: attention of the model, not the location set by the user"
+    (pneumonia,) = [one for one in report.findings if one.name == "Pneumonia"]
+    for is_set in (True, False):
+        findings = (replace(pneumonia, location_overridden=is_set),)
+        draft = DraftDocument(report=replace(report, findings=findings), study=picture, attention=attention(picture))
+        text = " ".join(Page(format_html(draft)).text.split())
+        assert "An outline surrounds" in text
+        assert (note in text) == is_set
 
 
 def test_a_picture_without_a_header_is_identified_by_its_file_or_the_options(report: Report, picture: Study) -> None:
