@@ -112,7 +112,7 @@ class ReportComposer:
             ),
             findings=findings,
             notices=(
-                *self._first_notices((*user_notices(described, states, schema, set_by_user), *notices)),
+                *self._first_notices(notices, user_notices(described, states, schema, set_by_user)),
                 *prompt.notices,
                 *unused_notices(request, prompt.values),
                 *changed,
@@ -146,11 +146,11 @@ class ReportComposer:
             attributes=unknown_attributes(config.attributes),
         )
 
-    def _first_notices(self, notices: Sequence[str]) -> tuple[str, ...]:
-        """Return the notices about a study, preceded by those of a forced draft and by that of the model."""
+    def _first_notices(self, notices: Sequence[str], of_user: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the notices about a study, after those of a forced draft, of what the user set, and of the model."""
         own = filter(None, [self._checkpoint.model.config.notice])
         forced = [notice for notice in notices if notice.startswith(FORCED_PREFIX)]
-        return (*forced, *own, *(notice for notice in notices if notice not in forced))
+        return (*forced, *of_user, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {
