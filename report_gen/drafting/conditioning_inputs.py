@@ -137,7 +137,8 @@ def check_overrides(
         The states and the locations by the names of the findings in the schema.
 
     Raises:
-        UsageError: The model does not know a finding, a location, an attribute or a value, or uses none.
+        UsageError: The model does not know a finding, a location, an attribute or a value, or uses none, or two states
+            contradict each other.
     """
     if (overrides or attributes) and not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         raise UsageError(
@@ -175,8 +176,8 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: A name is neither that of a finding nor an alias, a value is no state, or a finding is given two
-            states.
+        UsageError: A name is neither that of a finding nor an alias, a value is no state, a finding is given two
+            states, or the study is set to normal and an abnormality to present or uncertain.
     """
     resolved: dict[str, FindingState] = {}
     for text, state in overrides.items():
@@ -186,6 +187,12 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
         state = FindingState(state)  # a caller may give the text of a state
         if resolved.setdefault(name, state) is not state:
             raise UsageError(f"finding {name!r} is overridden as {resolved[name]} and as {state}; give one state")
+    abnormal = [name for name in schema.abnormalities if name in resolved and resolved[name].is_stated]
+    if abnormal and resolved.get(schema.normal) is FindingState.PRESENT:
+        raise UsageError(
+            f"{schema.normal!r} set to present contradicts {abnormal[0]!r} set to {resolved[abnormal[0]]}; "
+            "set one of them only"
+        )
     return resolved
 
 

@@ -90,6 +90,8 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     reported = None if prior.report is None else prior.report.provenance.study_instance_uid
     if reported and earlier.study_instance_uid and reported != earlier.study_instance_uid:
         raise _refusal(study, prior, "its report belongs to another study; give the report of the prior study")
+    if prior.report is not None and prior.report.provenance.model_name:
+        notices.append("the prior report is an unverified draft of report-gen")
     return CheckedPrior(prior, _days_earlier(study, prior), tuple(notices))
 
 

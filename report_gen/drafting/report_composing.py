@@ -9,7 +9,7 @@ import torch
 
 from report_gen import __version__
 from report_gen.auditing import remove_contradicted_comparisons
-from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.audit import draft_notices, user_notices
 from report_gen.drafting.change_sentences import add_changes
 from report_gen.drafting.comparison import StudyComparison
 from report_gen.drafting.conditioning_inputs import unknown_attributes
@@ -72,6 +72,8 @@ class ReportComposer:
     ) -> Report:
         """Return the report of a generated text, with the notice of the model, the given ones, and those of its audit.
 
+        Differences from what the user set are named first: they are the ones that the user can judge at once.
+
         What the text says about an earlier study is removed unless it agrees with the changes since then. The changes
         are stated at the end of the findings.
 
@@ -92,11 +94,14 @@ class ReportComposer:
         generated = [section for section in text.sections if section.name in DESCRIBING_SECTIONS]
         described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
         described = add_changes(described, changes)
+        schema, states = config.finding_schema, [finding.state for finding in findings]
+        set_by_user = [finding.name for finding in findings if finding.overridden]
         audited = draft_notices(
             described,
-            [finding.state for finding in findings],
-            config.finding_schema,
+            states,
+            schema,
             [finding.location for finding in findings] if config.locations is not None else (),
+            set_by_user=set_by_user,
         )
         changed = _change_notices(text, prompt, compared=compared, composed=len(changes))
         return Report(
@@ -107,7 +112,7 @@ class ReportComposer:
             ),
             findings=findings,
             notices=(
-                *self._first_notices(notices),
+                *self._first_notices(notices, user_notices(described, states, schema, set_by_user)),
                 *prompt.notices,
                 *unused_notices(request, prompt.values),
                 *changed,
@@ -141,11 +146,11 @@ class ReportComposer:
             attributes=unknown_attributes(config.attributes),
         )
 
-    def _first_notices(self, notices: Sequence[str]) -> tuple[str, ...]:
-        """Return the notices about a study, preceded by those of a forced draft and by that of the model."""
+    def _first_notices(self, notices: Sequence[str], of_user: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the notices about a study, after those of a forced draft, of what the user set, and of the model."""
         own = filter(None, [self._checkpoint.model.config.notice])
         forced = [notice for notice in notices if notice.startswith(FORCED_PREFIX)]
-        return (*forced, *own, *(notice for notice in notices if notice not in forced))
+        return (*forced, *of_user, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {

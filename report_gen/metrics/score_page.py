@@ -31,6 +31,7 @@ def _body(run: ScoreRun) -> Iterator[str]:
     for notice in run.notices:
         yield f'<p class="notice">{escape(notice)}</p>'
     yield "<h2>Model and baselines</h2>"
+    yield "<p>Each chart has its own scale, written below it. CIDEr-D can be 10 at most, the others 1.</p>"
     yield from _model_and_baselines(run)
     yield from _image_use(run)
     policy = next(iter(UNCERTAIN_POLICIES))
@@ -84,6 +85,9 @@ def _single_findings(run: ScoreRun, policy: str) -> str:
     bars = []
     for finding in run.schema.scored_findings:
         score, support = run.model[label_name(finding, "F1", policy)], run.support[policy][finding]
+        if support == 0:
+            bars.append(Bar(label=finding, value=0.0, interval=None, note="not measurable (no such report)"))
+            continue
         note = f"{score.value:.2f}, support {support}"
         faint = support < FEW_POSITIVES
         bars.append(Bar(label=finding, value=score.value, interval=score.interval, note=note, faint=faint))

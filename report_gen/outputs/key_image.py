@@ -12,15 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from report_gen.imaging import load_pixels
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.present_findings import finding_label, present_findings
+from report_gen.outputs.present_findings import (
+    finding_label,
+    no_present_finding,
+    outline_label,
+    present_findings,
+)
 from report_gen.outputs.shown_images import image_name, shown_images, window_text
 from report_gen.outputs.text import model_line, notice_line
 from report_gen.records import BANNER, Finding, Heatmap, Report
 from report_gen.rendering.outlines import draw_outlines, find_outline, label_font, outline_color
+from report_gen.rendering.wrapping import wrap_text
 
 LARGEST_SIDE = 2048
 """Largest width and height of the radiograph in a key image, pixels."""
@@ -30,8 +36,6 @@ _LEAST_WIDTH = 20
 """Least width of a key image, in heights of its text: a narrower radiograph has black margins beside it."""
 _MOST_OUTLINES = 4
 """More outlines over one another cannot be told apart."""
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 ATTENTION_NOTE = (
     "An outline surrounds the area where the attention of the model for a finding is at least half of its maximum. "
@@ -88,7 +92,9 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     ]
     above = _text_strip([(BANNER, _BANNER_COLOR), *notices], width, text_size)
     named = [(name, "white")] if draft.given else []
-    below = _text_strip([*_legend(drawn), *named, (model_line(draft.report), "#bdbdbd")], width, text_size)
+    below = _text_strip(
+        [*_legend(drawn, draft.report), *named, (model_line(draft.report), "#bdbdbd")], width, text_size
+    )
     canvas = PillowImage.new("RGB", (width, above.height + size[1] + below.height))
     canvas.paste(above, (0, 0))
     canvas.paste(drawn.image, ((width - size[0]) // 2, above.height))
@@ -123,14 +129,14 @@ def fit_size(shape: Sequence[int], smallest: int, largest: int) -> tuple[int, in
     return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
-def _legend(drawn: OutlinedImage) -> Iterator[tuple[str, str]]:
+def _legend(drawn: OutlinedImage, report: Report) -> Iterator[tuple[str, str]]:
     """Yield the lines below the radiograph with their colors."""
     for index, finding in enumerate(drawn.outlined):
-        yield f"{index + 1}  {finding_label(finding)}", outline_color(index)
+        yield f"{index + 1}  {outline_label(finding)}", outline_color(index)
     if drawn.others:
         yield f"Present, no outline: {'; '.join(map(finding_label, drawn.others))}", "white"
     if not (drawn.outlined or drawn.others):
-        yield "No finding is present in the draft.", "white"
+        yield f"{no_present_finding(report)}.", "white"
     if drawn.outlined:
         yield ATTENTION_NOTE, "#bdbdbd"
 
@@ -138,28 +144,10 @@ def _legend(drawn: OutlinedImage) -> Iterator[tuple[str, str]]:
 def _text_strip(lines: Sequence[tuple[str, str]], width: int, size: int) -> PillowImage.Image:
     """Draw lines of text on black, wrapped to a width; each line is a text and its color."""
     font, margin = label_font(size), size // 2
-    wrapped = [(line, color) for text, color in lines for line in _wrap(text, font, width - 2 * margin)]
+    wrapped = [(line, color) for text, color in lines for line in wrap_text(text, font, width - 2 * margin)]
     height = round(1.4 * size)
     strip = PillowImage.new("RGB", (width, len(wrapped) * height + 2 * margin))
     draw = ImageDraw.Draw(strip)
     for number, (line, color) in enumerate(wrapped):
         draw.text((margin, margin + number * height), line, fill=color, font=font)
     return strip
-
-
-def _wrap(text: str, font: _Font, width: int) -> Iterator[str]:
-    """Yield the lines of a text that is wrapped to a width, pixels. A word that is wider than a line is divided."""
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and font.getlength(longer) > width:
-            yield line
-            longer = word
-        while font.getlength(longer) > width:
-            end = len(longer) - 1
-            while end > 1 and font.getlength(longer[:end]) > width:
-                end -= 1
-            yield longer[:end]
-            longer = longer[end:]
-        line = longer
-    yield line

@@ -21,6 +21,7 @@ import base64
 import gc
 import hashlib
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +31,8 @@ from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
 from report_gen.records import BANNER, PROGRAM, remove_controls
 from report_gen.rendering.fonts import EAST_ASIAN_FONTS, east_asian_fonts, font_file
-from report_gen.rendering.outlines import OUTLINE_COLORS
+from report_gen.rendering.outlines import OUTLINE_COLORS, label_font
+from report_gen.rendering.wrapping import wrap_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,6 +43,8 @@ _TITLE = "Draft radiology report"
 """Title of the document. It names no patient: file managers and search engines show the titles of files."""
 _PAPER = {"A4": "A4", "Letter": "letter"}
 """Page sizes as CSS calls them (CSS Paged Media Level 3, 7.1)."""
+_PAPER_WIDTH = {"A4": 595.3, "Letter": 612.0}
+"""Widths of the page sizes, points."""
 _FONTS = ("Draft Sans", "Segoe UI", "Helvetica Neue", "Noto Sans", "Arial", *EAST_ASIAN_FONTS)
 """Fonts in the order in which they are tried. Only the PDF has "Draft Sans", so that it looks the same everywhere."""
 
@@ -61,6 +65,7 @@ def format_html(draft: DraftDocument) -> bytes:
     style = environment.get_template("page.css.j2").render(
         banner=BANNER,
         size=_PAPER[draft.options.paper],
+        top=f"{_top_margin(content['forced'], draft.options.paper):.1f}pt",
         fonts=_markup(", ".join(f'"{name}"' for name in _FONTS)),
         identity=_markup(_css_text(content["identity"])),
         colors=OUTLINE_COLORS,
@@ -149,6 +154,18 @@ def _font_faces(page: str) -> str:
         for family, weight, name in faces
         if (file := font_file(name)) is not None
     )
+
+
+def _top_margin(forced: Sequence[str], paper: str) -> float:
+    """Return the height of the margin that the banner and the notices of a forced draft need, points.
+
+    CSS gives a running header the height of the margin, whatever it contains (CSS Paged Media Level 3, 5.3). The
+    numbers are those of `page.css.j2`.
+    """
+    width = _PAPER_WIDTH[paper] - 2 * (45.4 + 1.5 + 8 + 3.4)  # margin of the page, border, padding, padding of a notice
+    lines = [len(list(wrap_text(notice, label_font(8.5), width))) for notice in forced]
+    notices = sum(10.2 * count + 1.7 + 2.9 for count in lines)  # lines, padding and margin of each notice
+    return max(62.4, 52 + notices)
 
 
 def _css_text(text: str) -> str:

@@ -18,7 +18,12 @@ from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
-from report_gen.outputs.present_findings import finding_label, present_findings
+from report_gen.outputs.present_findings import (
+    finding_label,
+    no_present_finding,
+    outline_label,
+    present_findings,
+)
 from report_gen.outputs.probability_text import probability_text, threshold_text
 from report_gen.outputs.provenance_lines import provenance_lines
 from report_gen.outputs.shown_images import count_note, image_name, shown_images, spread_indices, window_text
@@ -60,15 +65,15 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
     Raises:
         StudyError: An image of the study cannot be read any more.
     """
-    report = draft.report
+    report, figures = draft.report, list(_figures(draft))
     return {
         "identity": _identity(draft),
         "study": list(_study_facts(draft)),
         "forced": report.forced_notices,
         "notices": [notice for notice in report.notices if notice not in report.forced_notices],
-        "figures": list(_figures(draft)),
+        "figures": figures,
         "further": list(_further_figures(draft)),
-        "images_note": _images_note(draft),
+        "images_note": _images_note(draft, has_outlines=any(figure.outlined for figure in figures)),
         "sections": [
             {
                 "name": section.name.value.capitalize(),
@@ -138,12 +143,12 @@ def _plain_figure(draft: DraftDocument, images: Sequence[Image], index: int, sid
 def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:
     size = fit_size(attention.image.shape, *_SIDES)
     drawn = outline_findings(draft.report, attention, size=size)
-    outlined = tuple(map(finding_label, drawn.outlined))
+    outlined = tuple(map(outline_label, drawn.outlined))
     others = f" Present, no outline: {'; '.join(map(finding_label, drawn.others))}." if drawn.others else ""
     window = window_text(draft.given[0]) if draft.given else ""  # the image as the model was given it
     caption = f"Attention of the model{window}.{others}"
     if not present_findings(draft.report):
-        caption = f"No finding is present in the draft{window}."
+        caption = f"{no_present_finding(draft.report)}{window}."
     return _figure(
         drawn.image,
         alternative=f"The image that the model used, with outlines: {'; '.join(outlined) or 'none'}",
@@ -163,10 +168,10 @@ def _figure(picture: PillowImage.Image, *, alternative: str, caption: str, outli
     )
 
 
-def _images_note(draft: DraftDocument) -> str:
+def _images_note(draft: DraftDocument, *, has_outlines: bool) -> str:
     parts = ["Images are reduced in size and must not be used for diagnosis."]
     parts += filter(None, [count_note(draft)])
-    if draft.attention is not None and present_findings(draft.report):
+    if has_outlines:
         parts.append(ATTENTION_NOTE)
     return " ".join(parts)
 

@@ -36,7 +36,7 @@ def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
     for attribute in report.attributes:
         origin = "predicted from the image"
         if attribute.overridden or attribute.from_header:
-            origin = "set by the reader" if attribute.overridden else "from the DICOM header"
+            origin = "set by the user" if attribute.overridden else "from the DICOM header"
         yield attribute.name.replace("_", " ").capitalize(), f"{attribute.value or 'unknown'} ({origin})"
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from report_gen.outputs.finding_lines import describe_finding
 from report_gen.records import BANNER, Report, strip_controls
+
+FINDING_PREFIX = "FINDING: "
+"""Beginning of the line of a finding that the user set."""
 
 
 def format_text(report: Report) -> str:
-    """Write a draft as text: banner, notices, sections and model, with a line end at the end.
+    """Write a draft as text: banner, notices, what the user set, sections and model, with a line end at the end.
 
     Control characters are removed because the terminal that displays the draft would act on them.
 
@@ -19,6 +25,11 @@ def format_text(report: Report) -> str:
     blocks = [
         [BANNER],
         [notice_line(notice) for notice in report.notices],
+        [
+            FINDING_PREFIX + describe_finding(replace(finding, probability=None))
+            for finding in report.findings
+            if finding.overridden or finding.location_overridden
+        ],
         *([f"{section.name.value}:", strip_controls(section.text)] for section in report.sections),
         [model_line(report)],
     ]

@@ -7,7 +7,7 @@
 | HL7 | sections, sentences without confidence, findings, notices, model, weights, program version, time and study |
 | DICOM SR (`dicom-sr`) | as HL7, and UIDs of the images; of a finding its state, side, zones and probability |
 | DICOM SR (`dicom-sr-findings`) | as `dicom-sr`, but no sections |
-| TXT | sections, notices, name of the model and 12 digits of the weights; sentences are split again |
+| TXT | sections, notices, what the user set of findings, name of the model, 12 digits of the weights; no confidence |
 
 The format `dicom-sr` has the findings in the order present, uncertain, absent, and none of unknown state; Basic Text SR
 has two decimals of a probability, and "< 0.01" is read as 0.01, "> 0.99" as 0.99. The format `dicom-sr-findings` has

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from report_gen.outputs.finding_lines import parse_finding
+from report_gen.outputs.text import FINDING_PREFIX
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import BANNER, Report, Section, SectionName, split_sentences
 
@@ -16,7 +18,7 @@ _HEADINGS = {f"{name.value}:": name for name in SectionName}
 
 
 def parse_text_report(text: str) -> Report:
-    """Return the draft that `format_text` wrote.
+    """Return the draft that `format_text` wrote, with the findings that the user set: the text has no others.
 
     Raises:
         ValueError: The text does not have the lines of a draft.
@@ -28,11 +30,13 @@ def parse_text_report(text: str) -> Report:
     body = lines[1:-1]
     first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
     head = [line for line in body[:first] if line]
-    if not all(line.startswith(_NOTICE) for line in head):
+    notices = tuple(line.removeprefix(_NOTICE) for line in head if line.startswith(_NOTICE))
+    lines_of_findings = [line.removeprefix(FINDING_PREFIX) for line in head if line.startswith(FINDING_PREFIX)]
+    findings = tuple(filter(None, map(parse_finding, lines_of_findings)))
+    if len(notices) + len(findings) < len(head):
         raise ValueError(_OUTSIDE)
-    notices = tuple(line.removeprefix(_NOTICE) for line in head)
     origin = replace(empty_provenance(), model_name=model[1], weights_sha256=model[2])
-    return Report(sections=_sections(body[first:]), findings=(), notices=notices, provenance=origin)
+    return Report(sections=_sections(body[first:]), findings=findings, notices=notices, provenance=origin)
 
 
 def _sections(lines: Sequence[str]) -> tuple[Section, ...]:

@@ -16,6 +16,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 svg, img { display: block; max-width: 100%; height: auto; margin: .5rem 0 1rem; }
 svg text { font-size: 12px; fill: currentColor; } .end { text-anchor: end; }
 .bar { fill: var(--ink); opacity: .75; } .faint { opacity: .3; } .whisker { stroke: var(--line); stroke-width: 2; }
+.axis { stroke: currentColor; opacity: .5; }
 .fails { color: #c00; font-weight: bold; } .notice { color: #a60; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .4rem; vertical-align: top; text-align: left; }
 td { border-top: 1px solid #8884; width: 50%; } .figures td { width: auto; }

@@ -28,10 +28,12 @@ class Bar:
 
 
 def draw_bars(bars: Sequence[Bar], *, top: float, title: str) -> str:
-    """Draw horizontal bars with intervals on a scale from 0 to `top`."""
+    """Draw horizontal bars with intervals on a scale from 0 to `top`, whose ends are written below them."""
     scale = _WIDTH / top if top > 0 else 0.0
     rows = "".join(_bar(bar, number * _ROW, scale) for number, bar in enumerate(bars))
-    return _svg(rows, _ROW * len(bars), title)
+    axis = f"{_LEFT} {_ROW * len(bars)}h{_WIDTH}"
+    ends = _ends("0", f"{top:.3f}".rstrip("0").rstrip("."), _ROW * len(bars) + 15)
+    return _svg(f'{rows}<path class="axis" d="M{axis}"/>{ends}', _ROW * (len(bars) + 1), title)
 
 
 def draw_histogram(values: ArrayLike, *, title: str, unit: str = "reports", decimals: int = 2) -> str:
@@ -44,12 +46,14 @@ def draw_histogram(values: ArrayLike, *, title: str, unit: str = "reports", deci
         f"{edges[index]:.{decimals}f} to {edges[index + 1]:.{decimals}f}</title></rect>"
         for index, count in enumerate(counts.tolist())
     )
-    ends = (
-        f'<text x="{_LEFT}" y="{_HEIGHT + 15}">{edges[0]:.{decimals}f}</text>'
-        f'<text x="{_LEFT + _WIDTH}" y="{_HEIGHT + 15}" class="end">{edges[-1]:.{decimals}f}</text>'
-    )
+    ends = _ends(f"{edges[0]:.{decimals}f}", f"{edges[-1]:.{decimals}f}", _HEIGHT + 15)
     label = f'<text x="{_LEFT - 8}" y="{_HEIGHT}" class="end">{escape(title)}</text>'
     return _svg(columns + ends + label, _HEIGHT + _ROW, title)
+
+
+def _ends(first: str, last: str, y: int) -> str:
+    """Write the ends of the scale below a chart."""
+    return f'<text x="{_LEFT}" y="{y}">{first}</text><text x="{_LEFT + _WIDTH}" y="{y}" class="end">{last}</text>'
 
 
 def _bar(bar: Bar, y: int, scale: float) -> str:

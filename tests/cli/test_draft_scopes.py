@@ -21,6 +21,7 @@ from tests.slice_files import write_slices
 
 FAST = ("--method", "greedy", "--candidates", 1)
 DEMONSTRATION = "this model is a demonstration"
+ERROR_RATE = "of abnormal test radiographs, one in four gets a normal draft"
 
 
 def head_phantom(number: int) -> NDArray[np.int16]:
@@ -79,6 +80,7 @@ def test_each_study_of_a_folder_gets_its_model(report_gen: Command, head_ct: Pat
     assert by_model.pop(STUDY_UID) == "Drafted by ct-mr-slices"
     assert set(by_model.values()) == {"Drafted by chest-xray-located-findings"}
     assert all((DEMONSTRATION in text) == (name == STUDY_UID) for name, text in drafts.items())
+    assert all((ERROR_RATE in text) == (name != STUDY_UID) for name, text in drafts.items())
 
 
 def test_a_forced_draft_of_a_photograph_says_in_the_first_notice_that_it_is_none(

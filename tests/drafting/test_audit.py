@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.audit import draft_notices, user_notices
 from report_gen.labeling import chest_xray
 from report_gen.records import DESCRIBING_SECTIONS, FindingState, Section, split_sentences
 
@@ -61,3 +61,41 @@ def test_an_empty_text_gets_a_notice_and_a_consistent_one_none() -> None:
     assert draft_notices((), UNKNOWN, SCHEMA) == ("the model generated no text; write the report by hand",)
     assert notices_of("The image is rotated.") == ()
     assert notices_of("There is a small left effusion.\nSmall effusion.", "Pleural Effusion") == ()
+
+
+def user_notices_of(text: str, **states: FindingState) -> tuple[str, ...]:
+    """Return the notices of a text for findings that the user set, whose names are written with underscores."""
+    given = {name.replace("_", " "): state for name, state in states.items()}
+    section = Section(DESCRIBING_SECTIONS[0], split_sentences(text))
+    all_states = [given.get(name, FindingState.UNKNOWN) for name in FINDINGS]
+    audited = draft_notices([section], all_states, SCHEMA, set_by_user=list(given))
+    assert not [notice for notice in audited if any(name in notice for name in given)], "named once"
+    return user_notices([section], all_states, SCHEMA, list(given))
+
+
+NORMAL_TEXT = "The lungs are clear. No acute cardiopulmonary abnormality."
+
+
+def test_a_normal_text_of_a_study_that_the_user_set_to_abnormal_gets_a_notice() -> None:
+    assert user_notices_of(NORMAL_TEXT, No_Finding=FindingState.ABSENT) == (
+        "the user set No Finding to absent, but the text describes a normal study; write the abnormality by hand",
+    )
+    assert user_notices_of("There is pulmonary edema.", No_Finding=FindingState.PRESENT) == (
+        "the user set No Finding to present, but the text describes an abnormal study",
+    )
+    assert user_notices_of("There is pulmonary edema.", No_Finding=FindingState.ABSENT) == ()
+    assert user_notices_of(NORMAL_TEXT, No_Finding=FindingState.PRESENT) == ()
+
+
+def test_findings_that_the_user_set_get_their_own_notices() -> None:
+    present, uncertain, absent = FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT
+    missing = "set by the user, but missing or denied in the text: "
+    assert user_notices_of(NORMAL_TEXT, Pneumothorax=present) == (f"{missing}Pneumothorax",)
+    assert user_notices_of("No edema.", Edema=uncertain, Fracture=present) == (f"{missing}Edema, Fracture",)
+    assert user_notices_of("There is pulmonary edema.", Edema=uncertain) == (
+        "set to uncertain by the user, but certain in the text: Edema",
+    )
+    assert user_notices_of("There is pulmonary edema.", Edema=absent) == (
+        "set to absent by the user, but stated in the text: Edema",
+    )
+    assert user_notices_of("There is pulmonary edema.", Edema=present) == ()

@@ -84,6 +84,16 @@ def test_a_finding_with_two_states_is_refused() -> None:
         resolve_overrides({"Edema": present, "edema": absent}, chest_xray())
 
 
+def test_a_normal_study_with_an_abnormality_is_refused() -> None:
+    present, absent = FindingState.PRESENT, FindingState.ABSENT
+    schema = chest_xray()
+    message = "'No Finding' set to present contradicts 'Pneumothorax' set to present; set one of them only"
+    with pytest.raises(UsageError, match=message):
+        resolve_overrides({"No Finding": present, "Edema": absent, "Pneumothorax": present}, schema)
+    for allowed in ({"No Finding": present, "Support Devices": present}, {"No Finding": absent, "Edema": present}):
+        assert resolve_overrides(allowed, schema) == allowed
+
+
 HEAD = FindingSchema(
     name="head",
     findings=("Bleed", "Normal", "Mass", "Shunt", "Atrophy", "Fracture"),

@@ -215,9 +215,9 @@ def record_loaded_images(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     read = image_fitting.load_image
 
-    def recording(image: Image) -> Any:
+    def recording(image: Image, *others: Any) -> Any:
         paths.append(image.path)
-        return read(image)
+        return read(image, *others)
 
     monkeypatch.setattr(image_fitting, "load_image", recording)
     return paths
@@ -238,6 +238,15 @@ def test_a_text_that_does_not_match_the_findings_gets_a_notice(tmp_path: Path) -
     report = drafter_predicting({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
     assert report.notices[-1].startswith("predicted from the image, but missing or denied in the text: ")
     assert "Edema" in report.notices[-1]
+
+
+def test_notices_begin_with_what_the_user_set(tmp_path: Path) -> None:
+    model = drafter_predicting({"Edema": 0.9})
+    report = model.draft(
+        two_views(tmp_path, ViewPosition.PA, ViewPosition.AP), decoding=BRIEF, overrides={"Fracture": PRESENT}
+    )
+    assert report.notices[0] == "set by the user, but missing or denied in the text: Fracture"
+    assert report.notices[-1] == "predicted from the image, but missing or denied in the text: Edema"
 
 
 @pytest.mark.parametrize(

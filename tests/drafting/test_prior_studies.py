@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,15 @@ def test_the_report_of_another_study_is_refused(tmp_path: Path) -> None:
     assert check_prior(now, PriorStudy(then, report=report)).days_earlier == 12
     with pytest.raises(StudyError, match="its report belongs to another study; give the report of the prior study"):
         check_prior(now, PriorStudy(then, report=plain_report({"findings": "No effusion."}, "1.13")))
+
+
+def test_a_prior_report_that_is_a_draft_gets_a_notice(tmp_path: Path) -> None:
+    now, then = dicom_study(tmp_path, 1, StudyDate="20260113"), dicom_study(tmp_path, 2, StudyDate="20260101")
+    report = plain_report({"findings": "No effusion."})
+    draft = replace(report, provenance=replace(report.provenance, model_name="tiny"))
+    assert check_prior(now, PriorStudy(then, report=report)).notices == ()
+    notices = check_prior(now, PriorStudy(then, report=draft)).notices
+    assert notices == ("the prior report is an unverified draft of report-gen",)
 
 
 def test_of_pictures_patient_is_unknown_and_the_days_must_be_given(tmp_path: Path) -> None:

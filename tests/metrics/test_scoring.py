@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -207,6 +208,9 @@ def test_files_contain_the_run_and_html_is_escaped(corpus: Path, tmp_path: Path)
     assert "<script" not in page
     assert page.count("<svg") == page.count("</svg>") > 5
     assert "<mark>&lt;b&gt;.</mark>" not in page
+    assert run.support["uncertain+"]["Fracture"] == 0
+    assert re.search(r">Fracture</text>.{0,200}>not measurable \(no such report\)</text>", page)
+    assert "support 0<" not in page
     assert_balanced(page)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 

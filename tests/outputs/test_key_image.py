@@ -71,7 +71,7 @@ def test_banner_notices_findings_and_model_are_drawn_in_this_order(
     assert drawn == [
         BANNER,
         "NOTICE: Lateral view only.",
-        "Present, no outline: Pneumonia 0.50, set by the reader",
+        "Present, no outline: Pneumonia 0.50, set by the user",
         "Drafted by tiny, weights 0123456789ab.",
     ]
 

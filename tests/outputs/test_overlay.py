@@ -35,7 +35,7 @@ def test_present_findings_are_drawn_in_the_order_of_their_probability(
         image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), part=Box(0, 0, 2, 3), weights=weights
     )
     assert overlay.format_overlay(report, attention) == b"png"
-    assert list(arguments["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, set by the reader"]
+    assert list(arguments["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, set by the user"]
     assert arguments["attention"]["Edema 0.20"] is weights["Edema"]
     assert arguments["square"] == (0.0, -0.5, 3.0)
     assert arguments["part"] == Box(0, 0, 2, 3)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_the_page_is_accessible(report: Report, picture: Study) -> None:
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == 1
     assert all(one["alt"] for one in page.all("img"))
-    assert "1 Pneumonia 0.50, set by the reader" in " ".join(page.text.split())
+    assert "1 Pneumonia 0.50, set by the user" in " ".join(page.text.split())
     assert "Pneumonia" in str(page.all("img")[1]["alt"])
     ids = {one["id"] for _, one in page.elements if "id" in one}
     assert {one["aria-labelledby"] for _, one in page.elements if "aria-labelledby" in one} <= ids
@@ -190,7 +191,7 @@ def test_the_outline_is_drawn_around_the_patch_with_attention(report: Report, pi
 
 def test_findings_are_sorted_and_described(report: Report, picture: Study) -> None:
     text = " ".join(Page(format_html(DraftDocument(report=report, study=picture))).text.split())
-    assert "Pneumonia present set by the reader 0.50 0.40 (0.30) left; mid, lower zones set by the reader" in text
+    assert "Pneumonia present set by the user 0.50 0.40 (0.30) left; mid, lower zones set by the user" in text
     assert text.index("Pneumonia present") < text.index("Edema absent 0.12") < text.index("Fracture unknown")
 
 
@@ -218,6 +219,41 @@ def test_a_draft_without_findings_and_sentences_says_so(report: Report, picture:
     assert "The model states no findings." in text
     assert "No finding is present in the draft." in text
     assert "Notices" not in text
+
+
+@pytest.mark.parametrize(
+    ("states", "caption"),
+    [
+        ("absent uncertain uncertain", "No finding is present in the draft, but 2 are uncertain: Fibrosis, Edema."),
+        ("absent uncertain absent", "No finding is present in the draft, but 1 is uncertain: Fibrosis."),
+        ("absent not-mentioned absent", "No finding is present in the draft."),
+        ("not-mentioned not-mentioned not-mentioned", "No finding could be determined."),
+        ("not-mentioned present not-mentioned", "Attention of the model. Present, no outline: Fibrosis."),
+    ],
+)
+def test_the_caption_says_what_holds_and_explains_no_outline_where_there_is_none(
+    report: Report, picture: Study, states: str, caption: str
+) -> None:
+    names = ("No Finding", "Fibrosis", "Edema")
+    findings = tuple(
+        Finding(name=name, state=FindingState(state), means_normal=name == "No Finding")
+        for name, state in zip(names, states.split(), strict=True)
+    )
+    draft = DraftDocument(report=replace(report, findings=findings), study=picture, attention=attention(picture))
+    text = " ".join(Page(format_html(draft)).text.split())
+    assert caption in text
+    assert "An outline surrounds" not in text
+
+
+def test_an_outline_is_not_taken_for_the_location_that_the_user_set(report: Report, picture: Study) -> None:
+    note = "outline: attention of the model, not the location set by the user"
+    (pneumonia,) = [one for one in report.findings if one.name == "Pneumonia"]
+    for is_set in (True, False):
+        findings = (replace(pneumonia, location_overridden=is_set),)
+        draft = DraftDocument(report=replace(report, findings=findings), study=picture, attention=attention(picture))
+        text = " ".join(Page(format_html(draft)).text.split())
+        assert "An outline surrounds" in text
+        assert (note in text) == is_set
 
 
 def test_a_picture_without_a_header_is_identified_by_its_file_or_the_options(report: Report, picture: Study) -> None:
@@ -361,6 +397,46 @@ def test_each_sheet_of_a_long_report_has_banner_patient_and_number(
         (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx(size, abs=0.1)
         for page in reader.pages
     )
+
+
+def lines_of(page: Any) -> list[tuple[float, str]]:
+    """Return the texts of a page of a PDF with their heights above its bottom, points, from the top down."""
+    found: list[tuple[float, str]] = []
+
+    def record(text: str, matrix: list[float], text_matrix: list[float], *_: object) -> None:
+        if text.strip():
+            height = text_matrix[4] * matrix[1] + text_matrix[5] * matrix[3] + matrix[5]
+            found.append((height, "".join(text.split())))
+
+    page.extract_text(visitor_text=record)
+    return sorted(found, key=lambda line: -line[0])
+
+
+FORCED = "FORCED DRAFT: outside the scope of the model [view]: the view is lateral, and the model was made for PA, AP"
+LONG = f"{FORCED}, FRONTAL and further views, whose names need another line of the header of each sheet"
+
+
+@pytest.mark.usefixtures("pango")
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+@pytest.mark.parametrize("forced", [(), (FORCED,), (FORCED, LONG), (LONG, FORCED, LONG), (f"{FORCED} {'x' * 150}",)])
+def test_the_header_of_a_forced_draft_is_whole_and_covers_nothing(
+    report: Report, picture: Study, forced: tuple[str, ...], paper: str
+) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    sentences = tuple(Sentence(f"Sentence {number}.", 0.5) for number in range(60))
+    long = replace(report, notices=forced, sections=(Section(SectionName.FINDINGS, sentences),))
+    options = DocumentOptions(paper=paper)  # type: ignore[arg-type]
+    pages = pypdf.PdfReader(io.BytesIO(format_pdf(DraftDocument(report=long, study=picture, options=options)))).pages
+    expected = "".join("".join([BANNER, *forced]).split())
+    for page in pages[:2]:
+        lines = lines_of(page)
+        assert lines[0][0] < float(page.mediabox.height) - 13, "10 points for the letters, and the border of the banner"
+        header = ""
+        while header != expected:
+            last, text = lines.pop(0)
+            header += text
+            assert expected.startswith(header)
+        assert last - lines[0][0] > 14, "the border of the banner is below its last line"
 
 
 @pytest.mark.usefixtures("pango")

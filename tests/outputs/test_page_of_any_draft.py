@@ -95,7 +95,7 @@ def test_the_page_has_the_texts_of_any_draft_and_no_markup_of_it(study: Study, r
         for finding in report.findings
         if not (finding.means_normal and finding.state is FindingState.UNKNOWN)
     }
-    found = [text.removesuffix(" set by the reader") for text in page.of("state")]
+    found = [text.removesuffix(" set by the user") for text in page.of("state")]
     assert dict(zip(page.of("th")[2:], found, strict=True)) == states
     facts = dict(zip(page.of("dt"), page.of("dd"), strict=True))
     assert facts["Model"] == strip_controls(report.provenance.model_name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from report_gen.outputs.finding_lines import describe_finding, parse_finding
@@ -34,3 +36,10 @@ def test_the_number_of_a_line_is_read_back(probability: float, found: float) -> 
 )
 def test_small_thresholds_have_three_decimals(threshold: float, text: str) -> None:
     assert threshold_text(threshold) == text
+
+
+def test_the_threshold_explains_a_low_probability_except_of_what_the_user_set() -> None:
+    finding = Finding(name="Pneumothorax", state=FindingState.PRESENT, probability=0.08, present_threshold=0.07)
+    assert finding_label(finding) == "Pneumothorax 0.08 (threshold 0.070)"
+    assert finding_label(replace(finding, overridden=True)) == "Pneumothorax 0.08, set by the user"
+    assert finding_label(replace(finding, probability=None)) == "Pneumothorax"

@@ -39,7 +39,7 @@ def test_settings_for_programs_are_left_out(report: Report) -> None:
     provenance = replace(report.provenance, decoding=MACHINE, preprocessing=steps)
     lines = list(provenance_lines(replace(report, provenance=provenance)))
     assert ("Preprocessing", "crop bands, median") in lines
-    assert ("Plane", "axial (set by the reader)") in lines
+    assert ("Plane", "axial (set by the user)") in lines
     assert "Decoding" not in dict(lines)
 
 

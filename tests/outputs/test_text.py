@@ -14,6 +14,8 @@ def test_a_draft_as_text(report: Report) -> None:
         "\n"
         "NOTICE: Lateral view only.\n"
         "\n"
+        "FINDING: Pneumonia: present; left, mid zone, lower zone; state set by the user; location set by the user.\n"
+        "\n"
         "FINDINGS:\n"
         "Clear [31mlungs. Café sign.\n"
         "\n"

@@ -86,13 +86,18 @@ def test_hl7_keeps_sections_findings_notices_and_the_model(round_trip: RoundTrip
 
 @ROUND_TRIPS
 @given(report=REPORTS)
-def test_text_keeps_sections_notices_and_the_model(round_trip: RoundTrip, report: Report) -> None:
+def test_text_keeps_sections_notices_the_model_and_what_the_user_set(round_trip: RoundTrip, report: Report) -> None:
     found, expected = round_trip(report, "txt"), as_written(report)
     assert [(section.name, section.text) for section in found.sections] == [
         (section.name, strip_controls(section.text)) for section in expected.sections
     ]
     assert all(section.sentences == split_sentences(section.text) for section in found.sections)
     assert found.notices == expected.notices
+    assert found.findings == tuple(
+        as_stated(replace(finding, probability=None), decimals=2)
+        for finding in report.findings
+        if finding.overridden or finding.location_overridden
+    )
     digits = expected.provenance.weights_sha256[:12]
     assert found.provenance == replace(
         empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits

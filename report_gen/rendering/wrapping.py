@@ -1,0 +1,31 @@
+"""Wrap texts to a width in the font that they are drawn in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from PIL import ImageFont
+
+
+def wrap_text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> Iterator[str]:
+    """Yield the lines of a text that is wrapped to a width. A word that is wider than a line is divided.
+
+    Args:
+        text: Text.
+        font: Font that the text is drawn in.
+        width: Width of a line in the unit of the size of the font, such as pixels.
+    """
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and font.getlength(longer) > width:
+            yield line
+            longer = word
+        while font.getlength(longer) > width:
+            end = len(longer) - 1
+            while end > 1 and font.getlength(longer[:end]) > width:
+                end -= 1
+            yield longer[:end]
+            longer = longer[end:]
+        line = longer
+    yield line
