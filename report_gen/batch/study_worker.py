@@ -80,7 +80,9 @@ class StudyWorker:
             forced=document.report.forced_notices,
             documents={one.name: _content(partial(one.render, document)) for one in formats},
             attention=_content(partial(_draw_attention, document)) if self._settings.attention else None,
-            preprocessing=_content(partial(_draw_preprocessing, drafted.drafter, document))
+            preprocessing=_content(
+                partial(_draw_preprocessing, drafted.drafter, document, self._settings.limits.max_views)
+            )
             if self._settings.preprocessing
             else None,
         )
@@ -88,12 +90,13 @@ class StudyWorker:
     def _compose(self, task: StudyTask, report: Report, drafted: Drafted, *, with_images: bool) -> DraftDocument:
         """Return the document of a study; with images, the attention of the findings if the model has findings."""
         study, settings = task.request.study, self._settings
+        max_views = settings.limits.max_views
         with_attention = with_images and bool(drafted.drafter.schema.stated)
-        given = partial(drafted.drafter.given_slices, study, max_views=settings.limits.max_views)
+        given = partial(drafted.drafter.given_slices, study, max_views=max_views)
         return DraftDocument(
             report=replace(report, notices=tuple(map(name_options, report.notices))),
             study=study,
-            attention=drafted.drafter.attention_map(study) if with_attention else None,
+            attention=drafted.drafter.attention_map(study, max_views=max_views) if with_attention else None,
             given=given() if with_images else (),
             model_card=self._cards[drafted.model],
             options=settings.documents,
@@ -140,7 +143,7 @@ def _draw_attention(document: DraftDocument) -> bytes:
     return format_overlay(document.report, document.attention)
 
 
-def _draw_preprocessing(drafter: Drafter, document: DraftDocument) -> bytes:
+def _draw_preprocessing(drafter: Drafter, document: DraftDocument, max_views: int | None) -> bytes:
     from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
 
-    return format_preprocessing(drafter.preprocessing_stages(document.study))
+    return format_preprocessing(drafter.preprocessing_stages(document.study, max_views=max_views))
