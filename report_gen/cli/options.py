@@ -42,8 +42,8 @@ Device = Annotated[
 Dtype = Annotated[
     DtypeName,
     typer.Option(
-        help="Data type of the model. int8 (CPU only): 8-bit weights in the decoder. auto: what `bench --tune` found on "
-        "this CPU, or float32."
+        help="Data type of the model. int8 (CPU only): 8-bit weights in the decoder. auto: what `bench --tune` found, "
+        "or float32 on a CPU."
     ),
 ]
 Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
