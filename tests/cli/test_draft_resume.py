@@ -271,9 +271,10 @@ def test_every_document_of_a_study_has_the_limit_of_the_draft(draft: Command, tm
         image = noise_image(number).astype(np.uint16)
         write_dicom(tmp_path / "study" / f"{number}.dcm", image, SOPInstanceUID=f"1.2.{number + 1}")
     drawings = ("--attention", tmp_path / "attention.png", "--show-preprocessing", tmp_path / "steps.png")
-    answer = draft(tmp_path / "study", "-o", tmp_path / "draft.html", *drawings, "--max-views", 17)
+    answer = draft(tmp_path / "study", "--format", "html", *drawings, "--max-views", 17)
     assert answer.code == 0, answer.err
-    assert {path.name for path in tmp_path.iterdir()} == {"study", "draft.html", "attention.png", "steps.png"}
+    assert answer.out.startswith("<!DOCTYPE html>")
+    assert {path.name for path in tmp_path.iterdir()} == {"study", "attention.png", "steps.png"}
 
 
 def test_a_hostile_rescale_refuses_its_study_only(draft: Command, tmp_path: Path) -> None:
