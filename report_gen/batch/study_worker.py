@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -71,6 +71,8 @@ class StudyWorker:
         with_images = self._settings.attention or any(one.needs_attention for one in formats)
         try:
             document = self._compose(task, drafted.result, drafted, with_images=with_images)
+            if any(one.media_type == "application/dicom" for one in formats):
+                document = _with_header_notices(document)
         except StudyError as error:
             return DraftedStudy(number=task.number, refused=without_traceback(error))
         return DraftedStudy(
@@ -125,6 +127,19 @@ def _load(settings: BatchSettings, name: str) -> Drafter:
     if digest_manifests(settings.checkpoints) != settings.digests:  # a training run replaces its best one
         raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
     return drafter
+
+
+def _with_header_notices(document: DraftDocument) -> DraftDocument:
+    """Add notices about identifying attributes that DICOM objects cannot have as the header has them."""
+    from report_gen.outputs.dicom.valid_values import (
+        header_notices,
+    )  # imports highdicom, which other formats do not need
+
+    with suppress(StudyError):  # the formats that need the header raise it again
+        if notices := header_notices(document.source.attributes):
+            report = document.report
+            return replace(document, report=replace(report, notices=(*report.notices, *notices)))
+    return document
 
 
 def _content(render: Callable[[], bytes]) -> Document:
