@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -71,6 +71,8 @@ class StudyWorker:
         with_images = self._settings.attention or any(one.needs_attention for one in formats)
         try:
             document = self._compose(task, drafted.result, drafted, with_images=with_images)
+            if any(one.media_type == "application/dicom" for one in formats):
+                document = _with_header_notices(document)
         except StudyError as error:
             return DraftedStudy(number=task.number, refused=without_traceback(error))
         return DraftedStudy(
@@ -80,7 +82,9 @@ class StudyWorker:
             forced=document.report.forced_notices,
             documents={one.name: _content(partial(one.render, document)) for one in formats},
             attention=_content(partial(_draw_attention, document)) if self._settings.attention else None,
-            preprocessing=_content(partial(_draw_preprocessing, drafted.drafter, document))
+            preprocessing=_content(
+                partial(_draw_preprocessing, drafted.drafter, document, self._settings.limits.max_views)
+            )
             if self._settings.preprocessing
             else None,
         )
@@ -88,12 +92,13 @@ class StudyWorker:
     def _compose(self, task: StudyTask, report: Report, drafted: Drafted, *, with_images: bool) -> DraftDocument:
         """Return the document of a study; with images, the attention of the findings if the model has findings."""
         study, settings = task.request.study, self._settings
+        max_views = settings.limits.max_views
         with_attention = with_images and bool(drafted.drafter.schema.stated)
-        given = partial(drafted.drafter.given_slices, study, max_views=settings.limits.max_views)
+        given = partial(drafted.drafter.given_slices, study, max_views=max_views)
         return DraftDocument(
             report=replace(report, notices=tuple(map(name_options, report.notices))),
             study=study,
-            attention=drafted.drafter.attention_map(study) if with_attention else None,
+            attention=drafted.drafter.attention_map(study, max_views=max_views) if with_attention else None,
             given=given() if with_images else (),
             model_card=self._cards[drafted.model],
             options=settings.documents,
@@ -124,6 +129,19 @@ def _load(settings: BatchSettings, name: str) -> Drafter:
     return drafter
 
 
+def _with_header_notices(document: DraftDocument) -> DraftDocument:
+    """Add notices about identifying attributes that DICOM objects cannot have as the header has them."""
+    from report_gen.outputs.dicom.valid_values import (
+        header_notices,
+    )  # imports highdicom, which other formats do not need
+
+    with suppress(StudyError):  # the formats that need the header raise it again
+        if notices := header_notices(document.source.attributes):
+            report = document.report
+            return replace(document, report=replace(report, notices=(*report.notices, *notices)))
+    return document
+
+
 def _content(render: Callable[[], bytes]) -> Document:
     """Return the content of a file, or the error for which it cannot be written."""
     try:
@@ -140,7 +158,7 @@ def _draw_attention(document: DraftDocument) -> bytes:
     return format_overlay(document.report, document.attention)
 
 
-def _draw_preprocessing(drafter: Drafter, document: DraftDocument) -> bytes:
+def _draw_preprocessing(drafter: Drafter, document: DraftDocument, max_views: int | None) -> bytes:
     from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
 
-    return format_preprocessing(drafter.preprocessing_stages(document.study))
+    return format_preprocessing(drafter.preprocessing_stages(document.study, max_views=max_views))

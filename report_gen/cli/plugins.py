@@ -5,8 +5,13 @@ A command that cannot be loaded does not prevent the use of the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import signal
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import EntryPoint, entry_points
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -38,7 +43,11 @@ class Plugins:
                 continue
             self._taken.add(name)
             try:
-                command = _load(entry_point)
+                with (
+                    redirect_stdout(sys.stderr),
+                    _without_false_interrupts(),
+                ):  # the output of the command is for programs
+                    command = _load(entry_point)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of another package may raise anything
                 reason = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
                 self._problems[name] = f"{source} cannot be loaded ({reason}); reinstall or remove this package"
@@ -68,6 +77,33 @@ def _load(entry_point: EntryPoint) -> Callable[..., object]:
     trial.command()(command)
     typer.main.get_command(trial)
     return command
+
+
+@contextmanager
+def _without_false_interrupts() -> Iterator[None]:
+    """Let a KeyboardInterrupt pass that Ctrl-C caused, and replace one that the code of another package raises itself.
+
+    Raises:
+        RuntimeError: The block raised KeyboardInterrupt without a Ctrl-C.
+    """
+    handler, received = signal.getsignal(signal.SIGINT), list[int]()
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    watches = handler is signal.default_int_handler and current_thread() is main_thread()
+    if watches:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if received or (callable(handler) and not watches):  # a handler of another program may raise it
+            raise
+        raise RuntimeError("it raised KeyboardInterrupt") from error
+    finally:
+        if watches:
+            signal.signal(signal.SIGINT, handler)
 
 
 def _refuse(message: str) -> Callable[[], NoReturn]:

@@ -10,8 +10,8 @@ import torch
 
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import PredictedLocation, resolve_attributes, resolve_findings
+from report_gen.drafting.finite_values import check_predictions
 from report_gen.drafting.request import DraftRequest
-from report_gen.errors import CheckpointError
 from report_gen.imaging.slice_geometry import plane_name
 from report_gen.labeling import header_values
 from report_gen.model import ReportModel, VisualFeatures, predict_locations
@@ -52,14 +52,10 @@ def condition_batch(model: ReportModel, requests: Sequence[DraftRequest], visual
         visual: Visual features of the B studies.
 
     Raises:
-        CheckpointError: The model gives values that are not finite.
+        StudyError: The predictions of a study are not finite.
+        CheckpointError: The predictions of any study are not finite.
     """
-    heads = (visual.finding_logits, *visual.attribute_logits, visual.location_logits)
-    if not all(logits.isfinite().all() for logits in heads if logits is not None):
-        raise CheckpointError(
-            f"the finding, attribute or location head of model {model.config.name!r} gives values that are not finite; "
-            "use another checkpoint"
-        )
+    check_predictions(model, visual, [request.study for request in requests])
     findings = _resolve_findings(model, requests, visual)
     attributes = _resolve_attributes(model, requests, visual)
     states = [[STATES.index(finding.state) for finding in row] for row in findings]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from report_gen.drafting.limits import Deadline, StudyLimits
 from report_gen.drafting.prepared_study import PreprocessedStudy
-from report_gen.errors import StudyError, StudyTimeoutError
+from report_gen.errors import StudyError, without_traceback
 from report_gen.records import Report
 
 DraftBatch = Callable[[Sequence[PreprocessedStudy], Deadline], Sequence[Report]]
@@ -18,7 +18,7 @@ def draft_in_time(
     draft: DraftBatch,
     limits: StudyLimits,
 ) -> list[Report | StudyError]:
-    """Draft a batch of studies. If that takes longer than one of them may, draft them one by one.
+    """Draft a batch of studies. If one takes too long or is refused, draft them one by one.
 
     No text is cut at the limit: a study has its draft or an error.
 
@@ -30,7 +30,7 @@ def draft_in_time(
     slowest = max(batch, key=lambda item: item.loaded.seconds).loaded
     try:
         return list(draft(batch, Deadline(slowest.request.study, limits.seconds, spent=slowest.seconds)))
-    except StudyTimeoutError as error:
+    except StudyError as error:
         if len(batch) == 1:
-            return [error]
+            return [without_traceback(error)]
         return [result for item in batch for result in draft_in_time([item], draft, limits)]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from report_gen.config import STATES, ChangeConfig
+from report_gen.drafting.finite_values import check_predictions
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy, PriorInput
 from report_gen.drafting.preprocessing import ImageBatch
-from report_gen.errors import CheckpointError
 from report_gen.labeling import label_findings
 from report_gen.model import ReportModel, VisualFeatures, change_probabilities, decide_changes
 from report_gen.records import ChangeState, Finding, FindingState, InputFile, PriorComparison, Report
@@ -73,7 +73,8 @@ def compare_studies(
         The comparison of each study; None for a study without a prior study.
 
     Raises:
-        CheckpointError: The model gives values that are not finite.
+        StudyError: The predictions of a prior study are not finite.
+        CheckpointError: The predictions of any study are not finite.
     """
     return [
         None if item.prior is None else _compare(model, item.prior, logits, row, collate)
@@ -92,12 +93,10 @@ def _compare(
 
     The prior study is encoded alone, so that rounding does not depend on the other studies of a batch.
     """
-    prior_logits = model.encode_images(*collate([prior.loaded])).finding_logits  # [1,F]
-    if not prior_logits.isfinite().all():
-        raise CheckpointError(
-            f"the finding head of model {model.config.name!r} gives values that are not finite; use another checkpoint"
-        )
-    before, now = (model.probabilities(one.float()) for one in (prior_logits, finding_logits[None]))  # each [1,F]
+    prior_visual = model.encode_images(*collate([prior.loaded]))
+    check_predictions(model, prior_visual, [prior.loaded.request.study])
+    both = (prior_visual.finding_logits, finding_logits[None])
+    before, now = (model.probabilities(logits.float()) for logits in both)  # each [1,F]
     labels = label_findings(_text(prior.checked.prior.report), model.config.finding_schema)
     reported = [labels[name] for name in model.config.finding_schema.findings]
     changes = {} if model.config.changes is None else _decide(model.config.changes, before, now, reported, findings)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.drafting.limits import StudyLimits
 from report_gen.drafting.preprocessing import StudyPreprocessor
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import StudyError
@@ -47,13 +48,17 @@ class StudyInspector:
             else:
                 yield loaded.patch_features.double().mean((0, 1)).cpu().numpy()
 
-    def attention_map(self, study: Study) -> Heatmap:
+    def attention_map(self, study: Study, *, max_views: int | None = None) -> Heatmap:
         """Return the attention of each finding over the first image of a study that the model gets.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
 
         Raises:
             StudyError: The study cannot be read.
         """
-        loaded = self._preprocessor.load(DraftRequest(study), force=True)
+        loaded = self._preprocessor.load(DraftRequest(study), force=True, limits=StudyLimits(max_views=max_views))
         if isinstance(loaded, StudyError):
             raise loaded
         image, placement = self._preprocessor.load_first_image(loaded)
@@ -74,13 +79,17 @@ class StudyInspector:
         """
         return self._preprocessor.given_slices(study, max_views=max_views)
 
-    def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:
+    def preprocessing_stages(self, study: Study, *, max_views: int | None = None) -> tuple[PreprocessedImage, ...]:
         """Return the images of a study that the model gets, as they are after every step of their preprocessing.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
 
         Raises:
             StudyError: The study cannot be read.
         """
-        loaded = self._preprocessor.load(DraftRequest(study), force=True)
+        loaded = self._preprocessor.load(DraftRequest(study), force=True, limits=StudyLimits(max_views=max_views))
         if isinstance(loaded, StudyError):
             raise loaded
         return self._preprocessor.preprocessing_stages(loaded)

@@ -19,6 +19,7 @@ _IGNORED = "ignored"
 """Key of the phrases that contain words of body parts and name none."""
 
 _CHEST = "chest"
+_EXAMINED = "Body Part Examined"
 _SEVERAL_PARTS = re.compile("neck *chest|chest *abd", re.IGNORECASE)
 """Body Part Examined (0018,0015) of regions of which the chest is one, such as CHESTABDOMEN (PS3.16 Annex L)."""
 
@@ -49,9 +50,13 @@ class HeaderBodyParts:
     """Body parts by the name of each attribute that names any."""
 
     def contradicts(self, accepted: Collection[str]) -> bool:
-        """Return whether the header states an accepted part, but one of its attributes names only others."""
-        return not self.stated.isdisjoint(accepted) and any(
-            parts.isdisjoint(accepted) for parts in self.by_attribute.values()
+        """Return whether the header states an accepted part, but an attribute names only others.
+
+        Body Part Examined, which has one value (PS3.3 C.7.3.1), must not name any other, as `CHEST\\FOOT` does.
+        """
+        examined = self.by_attribute.get(_EXAMINED, frozenset())
+        return not self.stated.isdisjoint(accepted) and (
+            not examined.issubset(accepted) or any(parts.isdisjoint(accepted) for parts in self.by_attribute.values())
         )
 
 
@@ -59,7 +64,7 @@ def header_body_parts(series: Series) -> HeaderBodyParts:
     """Return the body parts that the attributes of a series name."""
     levels: tuple[Mapping[str, frozenset[str]], ...] = (
         {
-            "Body Part Examined": named_body_parts(series.body_part or "", is_coded=True),
+            _EXAMINED: named_body_parts(series.body_part or "", is_coded=True),
             "Anatomic Region Sequence": named_body_parts(series.anatomic_region or "", is_coded=True),
         },
         {"Series Description or Protocol Name": frozenset().union(*map(named_body_parts, series.descriptions))},

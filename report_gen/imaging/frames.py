@@ -95,7 +95,7 @@ class DicomFrames:
         with self._loaded(frame) as (header, stored, precision):
             aspect = pixel_aspect(header)
             visible = visible_pixels(header, aspect)
-            image = _display(stored, header, precision, visible)
+            image = _display(stored, header, self._path, precision, visible)
             pixels = image.pixels
             if visible is not None:
                 pixels = np.where(visible, pixels, np.float32(shutter_intensity(header)))
@@ -112,7 +112,7 @@ class DicomFrames:
         """
         with self._loaded(frame) as (header, stored, precision):
             if header.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
-                return to_values(stored, header, precision=precision)
+                return to_values(stored, header, self._path, precision=precision)
             return _color_luma(stored, header, precision)
 
     @contextmanager
@@ -136,10 +136,12 @@ class DicomFrames:
         return frame or 0
 
 
-def _display(stored: NDArray[Any], header: Dataset, precision: int, visible: NDArray[np.bool_] | None) -> LoadedImage:
+def _display(
+    stored: NDArray[Any], header: Dataset, path: Path, precision: int, visible: NDArray[np.bool_] | None
+) -> LoadedImage:
     """Return the display intensities of the pixels as they are stored."""
     if header.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
-        return to_grayscale(stored, header, precision=precision, visible=visible)
+        return to_grayscale(stored, header, path, precision=precision, visible=visible)
     return LoadedImage(_color_luma(stored, header, precision))
 
 

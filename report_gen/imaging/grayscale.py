@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
 
+from report_gen.imaging.limits import MAX_VALUE, too_large_values
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.look_up_table import entry_count, first_usable_lut, largest_entry, look_up
 from report_gen.imaging.stored_bits import StoredBits, find_missed_bits
@@ -69,7 +71,7 @@ class _GrayLevels:
 
 
 def to_grayscale(
-    stored: NDArray[Any], dataset: Dataset, *, precision: int, visible: NDArray[np.bool_] | None = None
+    stored: NDArray[Any], dataset: Dataset, path: Path, *, precision: int, visible: NDArray[np.bool_] | None = None
 ) -> LoadedImage:
     """Convert pixels to display intensities in 0..1, 0 = black, as the header specifies.
 
@@ -78,37 +80,42 @@ def to_grayscale(
     Args:
         stored: Values [H,W] as they lie in Bits Allocated, or floating-point values.
         dataset: Attributes of the image.
+        path: The file, named in errors.
         precision: Number of allocated bits that the decoder filled.
         visible: Pixels [H,W] that no shutter hides; the others do not count for the range of values.
 
     Raises:
+        StudyError: Values are beyond `MAX_VALUE`.
         ValueError: The look-up tables of the header contradict each other. pydicom may raise other errors.
     """
     notices: list[str] = []
     levels = _gray_levels(stored, visible)
     table, padding = _modality_values(levels, dataset, precision, notices)
+    _check_values(table, levels, padding, path)
     table = _apply_voi(table, levels, padding, dataset, notices)
     table = _apply_presentation(table, dataset, notices)
     table[padding] = 0
     return LoadedImage(levels.look_up(table), tuple(notices))
 
 
-def to_values(stored: NDArray[Any], dataset: Dataset, *, precision: int) -> NDArray[np.float32]:
+def to_values(stored: NDArray[Any], dataset: Dataset, path: Path, *, precision: int) -> NDArray[np.float32]:
     """Convert pixels to the values [H,W] after the modality LUT, NaN where a pixel is padding.
 
     Args:
         stored: Values [H,W] as they lie in Bits Allocated, or floating-point values.
         dataset: Attributes of the image.
+        path: The file, named in errors.
         precision: Number of allocated bits that the decoder filled.
 
     Raises:
+        StudyError: Values are beyond `MAX_VALUE`.
         ValueError: The look-up tables of the header contradict each other. pydicom may raise other errors.
     """
     levels = _gray_levels(stored, None)
     table, padding = _modality_values(levels, dataset, precision, [])
+    _check_values(table, levels, padding, path)
     table[padding] = np.nan
-    with np.errstate(over="ignore"):  # of numbers of 64 bits, to infinity
-        return levels.look_up(table)
+    return levels.look_up(table)
 
 
 def _modality_values(
@@ -116,13 +123,24 @@ def _modality_values(
 ) -> tuple[Levels, NDArray[np.bool_]]:
     """Return the value of each level after the modality LUT, and which levels are padding."""
     if levels.allocated.dtype.kind == "f":
-        values = np.nan_to_num(levels.allocated.astype(np.float64))
+        values = np.nan_to_num(levels.allocated.astype(np.float64), posinf=0, neginf=0)
         padding = _is_float_padding(levels.allocated, dataset)
     else:
         bits = _stored_bits(levels, dataset, precision, notices)
         values = bits.extract(levels.allocated).astype(np.float64)
         padding = _is_padding(levels.allocated, values, bits, dataset)
-    return _apply_modality(values, dataset, notices), padding
+    with np.errstate(over="ignore", invalid="ignore"):  # see `_check_values`
+        return _apply_modality(values, dataset, notices), padding
+
+
+def _check_values(values: Levels, levels: _GrayLevels, padding: NDArray[np.bool_], path: Path) -> None:
+    """Refuse values beyond `MAX_VALUE`; those that no visible pixel has, or only padding, become 0."""
+    beyond = ~(np.abs(values) <= MAX_VALUE)  # NaN as well
+    if not beyond.any():
+        return
+    if (beyond & (levels.counts > 0) & ~padding).any():
+        raise too_large_values(path, "Rescale Slope and Rescale Intercept")
+    values[beyond] = 0
 
 
 def _gray_levels(stored: NDArray[Any], visible: NDArray[np.bool_] | None) -> _GrayLevels:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError, is_out_of_memory
-from report_gen.imaging.limits import MAX_VOLUME_BYTES
+from report_gen.imaging.limits import MAX_VALUE, MAX_VOLUME_BYTES, too_large_values
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import format_bytes, image_memory, memory_errors
 from report_gen.imaging.memory_need import nifti_memory
@@ -143,7 +143,7 @@ class NiftiFile:
         Raises:
             StudyError: See `image`.
         """
-        with self._memory(aspect=1), np.errstate(over="ignore"):
+        with self._memory(aspect=1):
             return self._read(frame).astype(np.float32)
 
     def _memory(self, aspect: float) -> Any:
@@ -166,7 +166,14 @@ class NiftiFile:
         if len(data) < layout.slice_bytes:
             raise _truncated(self._path)
         values = np.frombuffer(data, layout.dtype).reshape(layout.rows, layout.columns).astype(np.float64)
-        return values if (layout.slope, layout.intercept) == (1, 0) else values * layout.slope + layout.intercept
+        is_known = np.isfinite(values)
+        if (layout.slope, layout.intercept) != (1, 0):
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = values * layout.slope + layout.intercept
+        low, high = (find(values, initial=0.0, where=is_known) for find in (np.min, np.max))
+        if not -MAX_VALUE <= low <= high <= MAX_VALUE:
+            raise too_large_values(self._path, "scl_slope and scl_inter, or the stored numbers,")
+        return values
 
     def _inflate(self) -> None:
         """Replace the compressed file by its inflated data, in which every slice can be read at once."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 from PIL.ImageFile import ImageFile
 
-from report_gen.errors import StudyError, is_out_of_memory
+from report_gen.errors import NotAnImageError, StudyError, is_out_of_memory
 from report_gen.imaging.bounded_file import MAX_HEADER_BYTES, BoundedFile
 from report_gen.imaging.decoder_settings import configure_decoders
 from report_gen.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS, check_pixel_count
@@ -23,7 +23,7 @@ from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import image_memory, memory_errors
 from report_gen.imaging.memory_need import raster_memory, tile_size
 from report_gen.imaging.synthetic import synthetic_rows
-from report_gen.records import Image
+from report_gen.records import DRAWING, Image
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of PNG, JPEG, TIFF and BigTIFF, the last two in either byte order."""
@@ -74,11 +74,15 @@ def describe_raster(path: Path, sha256: str) -> Image:
     Rows and columns are counted after the EXIF orientation is applied. The view position stays unknown.
 
     Raises:
+        NotAnImageError: The file is a drawing that report-gen made, such as the attention over an image.
         StudyError: The file is broken, too large, has several pages, or its pixel format is not supported.
     """
     with _open(path) as image:
         columns, rows = ImageOps.exif_transpose(image).size
-        synthetic = synthetic_rows(image) is not None
+        synthetic, is_drawing = synthetic_rows(image) is not None, DRAWING in image.info
+    if is_drawing:
+        reason = "is a drawing of report-gen, not an image of the patient; give the study that it shows"
+        raise NotAnImageError(path, reason, "drawing of report-gen")
     return Image(path=path, sha256=sha256, rows=rows, columns=columns, synthetic=synthetic)
 
 

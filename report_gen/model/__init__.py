@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
     from report_gen.model.sequence import SequenceEncoder, build_sequence_encoder
+    from report_gen.model.trial import encode_zeros
     from report_gen.model.tuning import (
         Tuning,
         describe_processor,
@@ -87,6 +88,7 @@ else:
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
             "sequence": ("SequenceEncoder", "build_sequence_encoder"),
+            "trial": ("encode_zeros",),
             "tuning": (
                 "Tuning",
                 "describe_processor",
@@ -133,6 +135,7 @@ __all__ = [
     "decide_changes",
     "describe_processor",
     "embedded_checkpoints",
+    "encode_zeros",
     "find_checkpoint",
     "find_tuning",
     "load_checkpoint",

@@ -10,6 +10,7 @@ from report_gen.config import STATES
 from report_gen.errors import CheckpointError
 from report_gen.model.device import check_memory
 from report_gen.model.gpt2 import Gpt2LanguageModel
+from report_gen.model.projector import VisualFeatures
 from report_gen.model.report_model import ReportModel
 from report_gen.records import FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID
@@ -43,6 +44,19 @@ def try_model(model: ReportModel, prompt_ids: Sequence[int]) -> None:
         )
 
 
+@torch.inference_mode()
+def encode_zeros(model: ReportModel, device: torch.device | None = None) -> VisualFeatures:
+    """Compute the visual features of a study with one image whose patch features are 0.
+
+    Args:
+        model: The model in evaluation mode.
+        device: Device of the model. Default: the CPU.
+    """
+    views = torch.zeros(1, 1, dtype=torch.long, device=device)  # [B,V]
+    features = torch.zeros(1, 1, model.encoder.patches, model.encoder.width, device=device)  # [B,V,N,D_img]
+    return model.encode_images(torch.empty(0), views, torch.ones_like(views, dtype=torch.bool), features)
+
+
 def _errors(model: ReportModel) -> tuple[type[Exception], ...]:
     """Return the errors which mean that a model cannot generate a text."""
     if isinstance(model.decoder.language_model, Gpt2LanguageModel):
@@ -55,10 +69,8 @@ def _errors(model: ReportModel) -> tuple[type[Exception], ...]:
 @torch.inference_mode()
 def _generate(model: ReportModel, prompt_ids: Sequence[int], *, tokens: int) -> None:
     """Compute what drafting computes after the encoder: visual tokens, logits, and tokens with the cache."""
-    views = torch.zeros(1, 1, dtype=torch.long)  # [B,V]
-    features = torch.zeros(1, 1, model.encoder.patches, model.encoder.width)  # [B,V,N,D_img]
     states = torch.full((1, len(model.config.finding_schema.findings)), STATES.index(FindingState.UNKNOWN))  # [B,F]
-    visual = model.encode_images(torch.empty(0), views, torch.ones_like(views, dtype=torch.bool), features)
+    visual = encode_zeros(model)
     visual_tokens, visual_mask = model.visual_tokens(states, visual)
     input_ids = torch.tensor([[*prompt_ids, BOS_ID]])  # [B,L]
     text = (input_ids, torch.ones_like(input_ids))

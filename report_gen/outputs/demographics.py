@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
 from report_gen.records import remove_controls, strip_controls
+
+Representation = Literal["alphabetic", "ideographic", "phonetic"]
+_REPRESENTATIONS: tuple[Representation, ...] = ("alphabetic", "ideographic", "phonetic")
+"""The component groups of a person name, in their order (PS3.5 6.2.1.1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +33,18 @@ def name_parts(attributes: Dataset, keyword: str) -> NameParts | None:
 
     The alphabetic representation is preferred, then the ideographic and the phonetic one.
     """
-    groups = [group for group in raw_text(attributes, keyword).split("=") if group.strip("^ ")]
-    if not groups:
-        return None
-    person = PersonName(groups[0])
+    return next(iter(name_representations(attributes, keyword).values()), None)
+
+
+def name_representations(attributes: Dataset, keyword: str) -> dict[Representation, NameParts]:
+    """Return the components of each representation of a person name that is not empty, in the order of DICOM."""
+    groups = zip(_REPRESENTATIONS, raw_text(attributes, keyword).split("="), strict=False)
+    return {name: _parts_of(group) for name, group in groups if group.strip("^ ")}
+
+
+def _parts_of(group: str) -> NameParts:
+    """Return the components of a component group (PS3.5 6.2.1)."""
+    person = PersonName(group)
     return NameParts(
         family=strip_controls(person.family_name),
         given=strip_controls(person.given_name),

@@ -12,10 +12,17 @@ from pathlib import Path
 from report_gen.controls import shorten
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
-from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
+from report_gen.outputs.demographics import (
+    date_of,
+    identifier_of,
+    name_parts,
+    name_representations,
+    text_of,
+)
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message
+from report_gen.outputs.hl7_names import encode_name, encode_names
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.outputs.versions import DocumentVersion
@@ -134,7 +141,7 @@ def _header(draft: DraftDocument, control_id: str) -> str:
 
 def _patient(draft: DraftDocument) -> str:
     header = draft.source.attributes
-    name = name_parts(header, "PatientName")
+    names = name_representations(header, "PatientName")
     born = date_of(header, "PatientBirthDate")
     sex = text_of(header, "PatientSex")
     return encode_segment(
@@ -142,7 +149,7 @@ def _patient(draft: DraftDocument) -> str:
         {
             1: "1",
             3: _patient_id(identifier_of(header, "PatientID"), identifier_of(header, "IssuerOfPatientID")),
-            5: "^^^^^^U" if name is None else _name(name),  # name type "unspecified", table 0200
+            5: encode_names(names) if names else "^^^^^^U",  # name type "unspecified", table 0200
             7: f"{born:%Y%m%d}" if born else "",
             8: sex if sex in ("M", "F", "O") else "U",
         },
@@ -152,11 +159,6 @@ def _patient(draft: DraftDocument) -> str:
 def _patient_id(number: str, issuer: str) -> str:
     """Return PID-3, which is required: without a Patient ID an identifier of the type "unspecified" (table 0203)."""
     return f"{escape(number)}^^^{escape(issuer)}".rstrip("^") if number else "^^^^U"
-
-
-def _name(name: NameParts) -> str:
-    parts = (name.family, name.given, name.middle, name.suffix, name.prefix)
-    return "^".join(map(escape, parts)).rstrip("^")
 
 
 def _request(draft: DraftDocument, filler_number: str) -> str:
@@ -171,7 +173,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
             3: f"{filler_number}^{PROGRAM}",
             4: _coded(REPORT.meaning, REPORT),
             7: f"{day:%Y%m%d}" if day else "",
-            16: "" if referring is None else f"^{_name(referring)}",
+            16: "" if referring is None else f"^{encode_name(referring)}",
             18: escape(identifier_of(header, "AccessionNumber")),  # placer field 1, as in IHE Radiology
             20: escape(_study_uid(draft)),  # filler field 1
             22: _time(draft.report.provenance.created),

@@ -21,6 +21,9 @@ FORCED_PREFIX = "FORCED DRAFT: "
 PROGRAM = "report-gen"
 """Name of this program in documents: the sending application of HL7, the manufacturer in DICOM and FHIR."""
 
+DRAWING = "report-gen drawing"
+"""Key of the text entry by which a PNG with a drawing of this program is recognized and not taken for an image."""
+
 AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
 """Properties of an image other than findings."""

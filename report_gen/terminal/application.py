@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
@@ -22,6 +23,10 @@ from report_gen.terminal.printing import print_error
 from report_gen.terminal.stopping import Terminated, ending_signals
 from report_gen.terminal.streams import safe_streams
 from report_gen.timestamp import creation_time
+
+_PYDANTIC_PREFIX = re.compile("(?<=: )Value error, ")
+_PYDANTIC_TYPE = re.compile(r"(?<=: )Input should be (.*?)(?:, unable to parse .*)?$")
+"""Parts of the messages of pydantic, with which Typer validates values."""
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C (128 + SIGINT), as shells define it."""
@@ -116,6 +121,7 @@ def _usage_error(error: typer.TyperException) -> UsageError:
         sys.stderr.write(f"{message}\n")
         sys.exit(error.exit_code)
     hint = "" if context is None else f"; see {context.command_path} --help"
+    message = _PYDANTIC_PREFIX.sub("", _PYDANTIC_TYPE.sub(r"the value must be \1", message))
     return UsageError(f"{message[:1].lower()}{message[1:].rstrip('.')}{hint}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.cli import plugins
+from report_gen.cli.app import build_app
 from tests.cli.conftest import Command
 
 
@@ -68,6 +69,7 @@ def test_a_command_of_another_package_is_found(report_gen: Command, monkeypatch:
         ("report_gen.absent:run", "ModuleNotFoundError: No module named 'report_gen.absent'"),
         ("report_gen.terminal:absent", "AttributeError: module 'report_gen.terminal' has no attribute 'absent'"),
         ("tests.cli.broken_commands:ends", "SystemExit: 1"),
+        ("tests.cli.broken_commands:interrupts", "RuntimeError: it raised KeyboardInterrupt"),
         ("tests.cli.broken_commands:has_no_type", "NameError: name 'Undefined' is not defined"),
         ("tests.cli.broken_commands:NUMBER", "AttributeError: 'int' object has no attribute '__name__'"),
     ],
@@ -79,6 +81,10 @@ def test_a_broken_command_of_another_package_stops_no_other(
         (tmp_path / "ending_module.py").write_text("raise SystemExit(1)")
         monkeypatch.syspath_prepend(tmp_path)
         value = "ending_module:run"
+    if value.endswith("interrupts"):
+        (tmp_path / "interrupting_module.py").write_text("raise KeyboardInterrupt")
+        monkeypatch.syspath_prepend(tmp_path)
+        value = "interrupting_module:run"
     registered(monkeypatch, broken=value, echo="report_gen.terminal:print_text")
     answer = report_gen("echo", "word")
     assert (answer.code, answer.out) == (0, "word\n")
@@ -88,6 +94,24 @@ def test_a_broken_command_of_another_package_stops_no_other(
     called = report_gen("broken", "path", "--option", "value")
     assert (called.code, called.out) == (2, "")
     assert called.err == answer.err.replace("notice: ", "")
+
+
+def test_ctrl_c_ends_the_import_of_another_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "slow_module.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    monkeypatch.syspath_prepend(tmp_path)
+    registered(monkeypatch, slow="slow_module:run")
+    with pytest.raises(KeyboardInterrupt):
+        build_app()
+
+
+def test_what_another_package_prints_when_it_is_imported_is_no_output(
+    report_gen: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "printing_module.py").write_text("print('hello')\ndef run() -> None: print('result')")
+    monkeypatch.syspath_prepend(tmp_path)
+    registered(monkeypatch, printing="printing_module:run")
+    answer = report_gen("printing")
+    assert (answer.code, answer.out, answer.err) == (0, "result\n", "hello\n")
 
 
 def test_no_package_replaces_a_command(report_gen: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,6 +265,29 @@ def test_a_study_of_too_many_views_is_refused_without_loading_the_model(
     assert "[image-count]: 2 images in one study, and the limit is 1; give fewer" in answer.err
 
 
+def test_every_document_of_a_study_has_the_limit_of_the_draft(draft: Command, tmp_path: Path) -> None:
+    """The scope of the model allows 16 images; the attention and the preprocessing are computed after the draft."""
+    for number in range(17):
+        image = noise_image(number).astype(np.uint16)
+        write_dicom(tmp_path / "study" / f"{number}.dcm", image, SOPInstanceUID=f"1.2.{number + 1}")
+    drawings = ("--attention", tmp_path / "attention.png", "--show-preprocessing", tmp_path / "steps.png")
+    answer = draft(tmp_path / "study", "--format", "html", *drawings, "--max-views", 17)
+    assert answer.code == 0, answer.err
+    assert answer.out.startswith("<!DOCTYPE html>")
+    assert {path.name for path in tmp_path.iterdir()} == {"study", "attention.png", "steps.png"}
+
+
+def test_a_hostile_rescale_refuses_its_study_only(draft: Command, tmp_path: Path) -> None:
+    for number, rescale in enumerate(("1", "1e308", "1")):
+        rescaled = {"RescaleSlope": rescale, "RescaleIntercept": rescale, "StudyInstanceUID": f"1.2.3.{number + 1}"}
+        write_dicom(tmp_path / "in" / f"{number}.dcm", noise_image(number).astype(np.uint16), **rescaled)
+    answer = draft(tmp_path / "in", "-o", tmp_path / "out", "--batch-size", 3)
+    assert answer.code == 3
+    assert len([path for path in (tmp_path / "out").iterdir() if path.name != JOURNAL]) == 2
+    assert "1.dcm: malformed: Rescale Slope and Rescale Intercept give pixel values beyond 1e+18; correct" in answer.err
+    assert "Warning" not in answer.err
+
+
 def test_stops_at_random_moments_lose_and_double_nothing() -> None:
     """SIGKILL, SIGTERM and SIGINT; the command of fifty stops is `python -m tests.kill_drafts`."""
     command = [sys.executable, "-m", "tests.kill_drafts", "--moments", "3", "--studies", "16"]

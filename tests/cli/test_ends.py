@@ -199,8 +199,21 @@ def test_a_number_out_of_range_is_a_usage_error(report_gen: Command, arguments: 
     [
         (["draft"], "missing argument 'PATH'; see report-gen draft --help"),
         (
+            ["draft", "a.dcm", "--dtype", "int4"],
+            "invalid value for '--dtype': 'int4' is not one of 'auto', 'float32', 'bfloat16', 'int8'; "
+            "see report-gen draft --help",
+        ),
+        (
+            ["draft", "a.dcm", "--seed", "x"],
+            "invalid value for '--seed': the value must be a valid integer; see report-gen draft --help",
+        ),
+        (
+            ["draft", "a.dcm", "--candidates", "65"],
+            "invalid value for '--candidates': the value must be less than or equal to 64; see report-gen draft --help",
+        ),
+        (
             ["draft", "a", "--resum"],
-            "no such option: --resum (Possible options: --resume, --revises); see report-gen draft --help",
+            "no such option: --resum (Possible options: --resume, --revises, --workers); see report-gen draft --help",
         ),
         (["send", "a", "--to"], "option '--to' requires an argument"),
         (["score", "a", "b", "c\nd"], "got unexpected extra argument(s) (c\\x0ad); see report-gen score --help"),

@@ -215,9 +215,9 @@ def record_loaded_images(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     paths: list[Path] = []
     read = image_fitting.load_image
 
-    def recording(image: Image, *others: Any) -> Any:
+    def recording(image: Image, *arguments: Any) -> Any:
         paths.append(image.path)
-        return read(image, *others)
+        return read(image, *arguments)
 
     monkeypatch.setattr(image_fitting, "load_image", recording)
     return paths
@@ -396,6 +396,28 @@ def test_weights_that_overflow_end_in_a_sentence(part: str, tmp_path: Path) -> N
             parameter.fill_(1e38)
     with pytest.raises(CheckpointError, match="gives values that are not finite; use another checkpoint"):
         drafter(model).draft(study(tmp_path), decoding=BRIEF)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_study_whose_predictions_are_not_finite_does_not_stop_the_others(tmp_path: Path, batch_size: int) -> None:
+    model = tiny_model(tiny_config(findings={"present": THRESHOLDS}))
+    studies = [study(tmp_path, seed) for seed in range(3)]
+    calls: list[int] = []
+
+    def overflow_once(*arguments: object) -> torch.Tensor | None:
+        """Replace the features of the second study."""
+        calls.append(1)
+        features = arguments[-1]
+        assert isinstance(features, torch.Tensor)
+        return torch.full_like(features, torch.inf) if len(calls) == 2 else None
+
+    model.encoder.register_forward_hook(overflow_once)
+    first, refused, last = drafter(model).draft_all(studies, decoding=BRIEF, batch_size=batch_size)
+    assert isinstance(first, Report)
+    assert isinstance(last, Report)
+    assert isinstance(refused, StudyError)
+    assert str(refused).startswith(f"{studies[1].path}: the finding, attribute or location head of model 'tiny' gives ")
+    assert "values that are not finite for this study; check its images" in str(refused)
 
 
 def test_loading_names_the_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,9 +51,9 @@ def outcomes(
 def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable[[Image], float]) -> None:
     """Let the clock advance whenever an image is decoded."""
 
-    def load(image: Image) -> Any:
+    def load(image: Image, *arguments: Any) -> Any:
         clock.now += seconds(image)
-        return load_image(image)
+        return load_image(image, *arguments)
 
     monkeypatch.setattr(image_fitting, "load_image", load)
 

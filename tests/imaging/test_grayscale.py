@@ -13,6 +13,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ParametricMapStorage
 
 from report_gen.errors import StudyError
+from report_gen.imaging import load_values, read_study
 from report_gen.imaging.dicom import read_dicom_image
 from report_gen.imaging.loaded_image import LoadedImage
 from tests.dicom_files import dicom, look_up_table, write_dicom
@@ -47,6 +48,28 @@ def test_a_slope_of_zero_is_ignored_with_a_notice(file: Path, intercept: int) ->
     assert shown(loaded) == pytest.approx(SCALED, abs=1e-6)  # as DCMTK
     assert loaded.notices == ("Rescale Slope is 0 and was ignored",)
     assert shown(load(file, RescaleSlope=0, RescaleIntercept=intercept, BitsStored=12)) == pytest.approx(SCALED)
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept"),
+    [("1e308", "1e308"), ("1e300", "0"), ("-1e300", "1e300"), ("1", "1e19"), ("1e308", "-1e308")],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_rescale_beyond_any_unit_is_refused_by_the_name_of_the_file(file: Path, slope: str, intercept: str) -> None:
+    """The products overflow in double precision, or the values are infinite in single precision."""
+    with pytest.raises(StudyError, match=r"image\.dcm: malformed: Rescale Slope and .* beyond 1e\+18; correct them or"):
+        load(file, RescaleSlope=slope, RescaleIntercept=intercept, **FULL_WINDOW)
+    with pytest.raises(StudyError, match=r"image\.dcm: malformed: Rescale Slope and .* beyond 1e\+18; correct them or"):
+        load_values(read_study(file).images[0])
+
+
+@pytest.mark.filterwarnings("error")
+def test_only_the_values_of_visible_pixels_count_for_the_limit(file: Path) -> None:
+    pixels = np.array([[0, 1, 2, 60000]], np.uint16)
+    loaded = load(file, pixels, PixelPaddingValue=60000, RescaleSlope="1e14", RescaleIntercept=0)
+    assert shown(loaded) == [0, 0.5, 1, 0]
+    values = load_values(read_study(file).images[0])
+    np.testing.assert_allclose(values, [[0, 1e14, 2e14, np.nan]], rtol=1e-6)
 
 
 def test_an_empty_rescale_is_none(file: Path) -> None:

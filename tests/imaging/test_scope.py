@@ -37,6 +37,20 @@ def chest_file(path: Path, **attributes: Any) -> Study:
     return read_study(write_dicom(path, np.arange(64, dtype=np.uint16).reshape(8, 8), **values))
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")
+@pytest.mark.parametrize("body_part", [["CHEST", "FOOT"], "CHEST/FOOT", "FOOT_CHEST"])
+def test_a_second_body_part_is_noticed_and_does_not_confirm_the_image(
+    tmp_path: Path, body_part: str | list[str]
+) -> None:
+    study = chest_file(tmp_path / "a.dcm", BodyPartExamined=body_part)
+    (notice,) = apply_scope(study, CHEST).notices
+    assert "Body Part Examined names chest, foot; check that the image shows the chest" in notice
+    assert not confirmed_images(study, CHEST)
+    one = chest_file(tmp_path / "b.dcm")
+    assert apply_scope(one, CHEST).notices == ()
+    assert confirmed_images(one, CHEST)
+
+
 def code(meaning: str) -> Sequence:
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99TEST", meaning

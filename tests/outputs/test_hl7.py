@@ -82,6 +82,22 @@ def test_sections_and_findings(report: Report, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_every_representation_of_a_name_is_a_repetition(report: Report, tmp_path: Path) -> None:
+    """The Japanese name of PS3.5 H.3; HL7 2.5.1 2.A.88, table 0465: A, I and P."""
+    name = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    draft = new_draft(report, tmp_path, PatientName=name)
+    repeated = judge(format_hl7(draft)).oru_r01_patient_result.oru_r01_patient.pid.pid_5
+    assert [one.to_er7() for one in repeated] == [
+        "Yamada^Tarou^^^^^^A",
+        "山田^太郎^^^^^^I",
+        "やまだ^たろう^^^^^^P",
+    ]
+    groups = {one.xpn_8.to_er7(): f"{one.xpn_1.to_er7()}^{one.xpn_2.to_er7()}" for one in repeated}
+    assert "=".join(groups[code] for code in "AIP") == name
+    draft = new_draft(report, tmp_path, PatientName="=山田^太郎")
+    assert judge(format_hl7(draft)).oru_r01_patient_result.oru_r01_patient.pid.pid_5.to_er7() == "山田^太郎"
+
+
 def test_a_picture_without_header_has_a_valid_message(report: Report, tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm", PatientName="", PatientID="", PatientBirthDate="", PatientSex="", StudyDate="")
     judge(format_hl7(DraftDocument(report=report, study=read_study(tmp_path / "a.dcm"))))

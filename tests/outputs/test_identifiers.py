@@ -17,6 +17,7 @@ from pydicom import dcmread
 
 from report_gen import read_study
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
+from report_gen.outputs.dicom.valid_values import header_notices
 from report_gen.outputs.identity import derive_report_id
 from report_gen.records import Report
 from tests.dicom_files import write_dicom
@@ -131,6 +132,44 @@ def test_control_characters_remain_in_dicom_only(report: Report, tmp_path: Path)
     draft = draft_of(report, tmp_path, "P\x071")
     assert read_dicom(draft, "dicom-sr") == ("P\x071", "P\x071")
     assert read_fhir(draft) == read_hl7(draft) == ("P1", "P1")
+
+
+def test_what_is_too_long_for_dicom_is_shortened_or_left_out_with_a_notice(report: Report, tmp_path: Path) -> None:
+    """PS3.5 6.2: LO has at most 64 characters, SH 16, a component group of PN 64. FHIR and HL7 have no such limits."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        name = "D" * 2000 + "^Jane=" + "I" * 65
+        write_dicom(
+            tmp_path / "a.dcm", PatientID="7" * 500, AccessionNumber="8" * 100, PatientName=name, StudyID="9" * 17
+        )
+        draft = with_page(DraftDocument(report=report, study=read_study(tmp_path / "a.dcm")))
+        for format_name in DICOM:
+            dataset = dcmread(BytesIO(get_format(format_name).render(draft)))
+            assert (dataset.PatientID, dataset.AccessionNumber, dataset.StudyID) == ("", "", "")
+            assert str(dataset.PatientName) == "D" * 64 + "=" + "I" * 64
+        assert read_fhir(draft) == ("7" * 500, "8" * 100)
+    notices = header_notices(draft.source.attributes)
+    assert [notice.split()[0] for notice in notices] == ["PatientName", "AccessionNumber", "PatientID", "StudyID"]
+    assert "PatientID of the study violates the standard and is left out in DICOM objects; correct the value" in notices
+    assert not any(digit * 3 in notice for digit in "789" for notice in notices)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Doe^Jane\r\nRoe", "Doe^Jane Roe"),
+        ("A^B^C^D^E^F", "A^B^C^D^E"),
+        ("Doe  Roe^Jane", "Doe  Roe^Jane"),
+        ("M" * 64 + "=" + "N" * 64, "M" * 64 + "=" + "N" * 64),
+    ],
+)
+def test_a_name_of_a_dicom_object_is_valid(report: Report, tmp_path: Path, name: str, expected: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_dicom(tmp_path / "a.dcm", PatientName=name)
+        draft = DraftDocument(report=report, study=read_study(tmp_path / "a.dcm"))
+    assert str(dcmread(BytesIO(get_format("dicom-sr").render(draft))).PatientName) == expected
+    assert bool(header_notices(draft.source.attributes)) == (name != expected)
 
 
 def test_a_name_with_a_backslash_is_text(report: Report, tmp_path: Path) -> None:

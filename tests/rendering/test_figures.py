@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from report_gen.errors import NotAnImageError
+from report_gen.imaging import read_study
 from report_gen.metrics import Bin
 from report_gen.records import Box
 from report_gen.rendering.figures import (
@@ -141,3 +144,16 @@ def test_texts_of_a_narrow_figure_are_not_cut_at_its_edges() -> None:
         pixels = decode(png)
         assert pixels[:, :3].min() == pixels[:, -3:].min() == 255
         assert pixels[-60:].min() < 100  # the caption
+
+
+def test_a_drawing_is_not_taken_for_an_image(tmp_path: Path) -> None:
+    image = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    attention = draw_attention(image, {"Edema": peak_at(2, 3)}, square=(0, 0, 8), part=Box(0, 0, 8, 8), text="text")
+    for drawing in (draw_strips([("stack 1", image)], caption="caption"), attention):
+        (tmp_path / "drawing.png").write_bytes(drawing)
+        with pytest.raises(
+            NotAnImageError, match=r"drawing\.png: is a drawing of report-gen, not an image of the patient"
+        ):
+            read_study(tmp_path / "drawing.png")
+    PIL.Image.open(tmp_path / "drawing.png").convert("L").save(tmp_path / "image.png", pnginfo=None)
+    assert read_study(tmp_path).images[0].path.name == "image.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -11,19 +10,17 @@ from typing import Any
 
 from highdicom import ContributingEquipment
 from highdicom.sr import CodedConcept
-from pydicom import DataElement, Dataset
-from pydicom.config import RAISE
-from pydicom.datadict import dictionary_has_tag, dictionary_VM
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 from pydicom.uid import SecondaryCaptureImageStorage
-from pydicom.valuerep import PersonName, validate_value
 
 from report_gen.imaging import raise_study_errors, shows_only_chest
 from report_gen.outputs.codes import CHEST_RADIOGRAPHY, IMAGING_PROCEDURE, PROCEDURES, Code
 from report_gen.outputs.dicom.identity import ObjectIdentity, Predecessor
+from report_gen.outputs.dicom.valid_values import is_valid, valid_attributes
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.source_header import IDENTIFIERS, SourceImage, derived_uid
+from report_gen.outputs.source_header import SourceImage, derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import Provenance, strip_controls
 
@@ -34,20 +31,6 @@ _REQUIRED = (
 """Attributes of type 2 of the Patient and General Study Modules (PS3.3 C.7.1.1, C.7.2.1): empty if unknown."""
 
 _NOT_COPIED = "its header cannot be copied to a DICOM object; export the study again, or repair it with dcmconv"
-
-
-_PARAGRAPHS = ("LT", "ST", "UT")
-"""Value representations of texts of several lines."""
-_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
-_TEXT_CONTROL = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]")
-"""Control characters besides tab, line feed, form feed and carriage return, which a text may have (PS3.5 6.1.3)."""
-_ENUMERATED = {
-    "PatientSex": ("", "M", "F", "O"),
-    "PatientSexNeutered": ("", "ALTERED", "UNALTERED"),
-    "QualityControlSubject": ("YES", "NO"),
-    "PatientIdentityRemoved": ("YES", "NO"),
-}
-"""Enumerated values of attributes that are copied (PS3.3 C.7.1.1, C.7.2.2), to which no others may be added."""
 
 
 def device_uid(provenance: Provenance) -> str:
@@ -84,7 +67,7 @@ def _is_code(item: Dataset) -> bool:
     """Return whether the item of a code sequence is complete and valid (PS3.3 8.8)."""
     values = [keyword for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue") if keyword in item]
     stated = all(item.get(keyword) for keyword in (*values, "CodingSchemeDesignator", "CodeMeaning"))
-    return len(values) == 1 and stated and all(map(_is_valid, item))
+    return len(values) == 1 and stated and all(map(is_valid, item))
 
 
 def to_concept(code: Code) -> CodedConcept:
@@ -137,9 +120,8 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
     """
     for keyword in _REQUIRED:
         setattr(dataset, keyword, "")
-    for element in draft.source.attributes:
-        if element.keyword in IDENTIFIERS or _is_valid(element):
-            dataset[element.tag] = element
+    for element in valid_attributes(draft.source.attributes).attributes:
+        dataset[element.tag] = element
     dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: names of any script
     dataset.ContributingEquipmentSequence = [_contributing_equipment(draft)]  # highdicom adds itself and the time
     time = _local_time(draft.report.provenance)
@@ -160,44 +142,6 @@ def header_errors(draft: DraftDocument) -> Iterator[None]:
     """
     with raise_study_errors(draft.source.images[0].image.path, _NOT_COPIED):
         yield
-
-
-def _is_valid(element: DataElement) -> bool:
-    """Return whether values follow their VR, unlike a Patient's Age `62`: the object is left without other values.
-
-    A sequence is valid if all attributes of its items are.
-    """
-    if element.VR == "SQ":
-        return all(_is_valid(nested) for item in element.value for nested in item)
-    values = element.value if element.VM > 1 else [element.value]
-    if len(values) > 1 and dictionary_has_tag(element.tag) and dictionary_VM(element.tag) == "1":
-        return False
-    try:
-        for value in values:  # numbers as they are written
-            _check_text(element, value)
-            validate_value(element.VR, str(value) if element.VR in ("DS", "IS") else value, RAISE)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_text(element: DataElement, value: object) -> None:
-    """Check what pydicom does not: control characters, components of a name, and enumerated values.
-
-    Raises:
-        ValueError: A text has a control character (PS3.5 6.1.3), a name has too many components (PS3.5 6.2.1), or an
-            attribute has another value than the enumerated ones.
-    """
-    if not isinstance(value, str | PersonName):
-        return
-    text, representation = str(value), str(element.VR)
-    groups = text.split("=")
-    if (
-        (_TEXT_CONTROL if representation in _PARAGRAPHS else _CONTROL).search(text)
-        or (representation == "PN" and (len(groups) > 3 or any(group.count("^") > 4 for group in groups)))
-        or text not in _ENUMERATED.get(element.keyword, (text,))
-    ):
-        raise ValueError(element.keyword)
 
 
 def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:
