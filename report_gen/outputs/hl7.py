@@ -12,13 +12,7 @@ from pathlib import Path
 from report_gen.controls import shorten
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
-from report_gen.outputs.demographics import (
-    date_of,
-    identifier_of,
-    name_parts,
-    name_representations,
-    text_of,
-)
+from report_gen.outputs.demographics import date_of, identifier_of, name_parts, name_representations, text_of
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message

@@ -75,9 +75,9 @@ def maps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     attention_map = Drafter.attention_map
 
-    def counted(self: Drafter, study: Study) -> Any:
+    def counted(self: Drafter, study: Study, **limits: Any) -> Any:
         names.append(study.name)
-        return attention_map(self, study)
+        return attention_map(self, study, **limits)
 
     monkeypatch.setattr(Drafter, "attention_map", counted)
     return names
