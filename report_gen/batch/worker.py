@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -80,7 +80,9 @@ class WorkerProcess:
         context: ForkServerContext | SpawnContext
         context = _server_context() if sys.platform == "linux" else get_context("spawn")
         self.connection, remote = context.Pipe()
-        self._process: BaseProcess = context.Process(target=_serve, args=(remote, open_work), daemon=True)
+        self._process: BaseProcess = context.Process(
+            target=_serve, args=(remote, open_work, dict(os.environ)), daemon=True
+        )
         # The worker inherits the mask, so no signal reaches it before it ignores them.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -130,8 +132,21 @@ def _server_context() -> ForkServerContext:
     return context
 
 
-def _serve(connection: Connection, open_work: Callable[[], AbstractContextManager[Work[Any, Any]]]) -> None:
-    """Do the work of a worker process until the other end of the pipe is closed."""
+def _serve(
+    connection: Connection,
+    open_work: Callable[[], AbstractContextManager[Work[Any, Any]]],
+    environment: Mapping[str, str],
+) -> None:
+    """Do the work of a worker process until the other end of the pipe is closed.
+
+    Args:
+        connection: The pipe.
+        open_work: See `WorkerProcess`.
+        environment: The environment variables of the process that started the worker. Those of the fork server are as
+            old as the server.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     os.setsid()  # a group of its own, which `WorkerProcess.stop` kills
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

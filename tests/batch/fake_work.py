@@ -14,6 +14,9 @@ from pathlib import Path
 from report_gen.batch.pool import Failure
 from report_gen.errors import CheckpointError
 
+VARIABLE = "REPORT_GEN_TEST_OF_WORKERS"
+"""The environment variable that the action `environment` reports."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -21,7 +24,7 @@ class Task:
 
     number: int
     action: str = ""
-    """`crash`, `crash once`, `hang`, `decoder hangs`, `raise`, `no memory`, `fatal`, `slow`, or empty."""
+    """`crash`, `crash once`, `hang`, `decoder hangs`, `raise`, `no memory`, `fatal`, `slow`, `environment`, or empty."""
     folder: Path = Path()
     """Folder for a file that tells that the task was begun."""
 
@@ -68,6 +71,8 @@ class FakeWork:
                 raise MemoryError
             case "fatal":
                 raise CheckpointError("the model is broken")
+            case "environment":
+                (task.folder / "environment").write_text(os.environ.get(VARIABLE, ""))
             case "slow":
                 (task.folder / f"{task.number}").touch()
                 time.sleep(0.3)

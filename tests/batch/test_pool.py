@@ -15,7 +15,7 @@ import pytest
 from report_gen.batch import pool
 from report_gen.batch.pool import Failure, WorkerPool
 from report_gen.errors import CheckpointError, ResourceError
-from tests.batch.fake_work import Result, Task, open_fake_work, refuse
+from tests.batch.fake_work import VARIABLE, Result, Task, open_fake_work, refuse
 
 
 @pytest.fixture(autouse=True)
@@ -45,6 +45,16 @@ def test_every_task_has_one_result(workers: int) -> None:
     processes = {result.process for result in results}
     assert os.getpid() not in processes
     assert len(processes) <= workers
+
+
+def test_a_worker_has_the_environment_of_the_process_that_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fork server was started before, with the environment of that time."""
+    for value in ("first", "second"):
+        monkeypatch.setenv(VARIABLE, value)
+        run([[Task(0, "environment", tmp_path)]], workers=1)
+        assert (tmp_path / "environment").read_text() == value
 
 
 def test_no_task_needs_no_process() -> None:

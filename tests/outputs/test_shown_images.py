@@ -64,13 +64,13 @@ def test_captions_name_the_window(tmp_path: Path, report: Report) -> None:
 
 def test_the_key_image_names_slice_and_window(tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
-    wrap = module._wrap
+    wrap = module.wrap_text
 
     def record(text: str, *arguments: object) -> object:
         lines.append(text)
         return wrap(text, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "_wrap", record)
+    monkeypatch.setattr(module, "wrap_text", record)
     key_image(draft_of(tmp_path, report, BodyPartExamined="HEAD"))
     assert "Slice 1 of the 3 that the model was given; window: brain, C 40 W 80 HU" in lines
 
