@@ -15,7 +15,7 @@ from report_gen.batch.pool import Failure
 from report_gen.errors import CheckpointError
 
 VARIABLE = "REPORT_GEN_TEST_OF_WORKERS"
-"""The environment variable that the action `environment` reports."""
+"""An environment variable, whose value each result has."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Task:
 
     number: int
     action: str = ""
-    """`crash`, `crash once`, `hang`, `decoder hangs`, `raise`, `no memory`, `fatal`, `slow`, `environment`, or empty."""
+    """`crash`, `crash once`, `hang`, `decoder hangs`, `raise`, `no memory`, `fatal`, `slow`, or empty."""
     folder: Path = Path()
     """Folder for a file that tells that the task was begun."""
 
@@ -35,6 +35,8 @@ class Result:
 
     number: int
     process: int = 0
+    variable: str = ""
+    """Value of `VARIABLE` in the worker."""
     failure: Failure | None = None
 
 
@@ -48,7 +50,7 @@ class FakeWork:
     def draft(self, tasks: Sequence[Task]) -> Iterator[Result]:
         for task in tasks:
             self._do(task)
-            yield Result(task.number, os.getpid())
+            yield Result(task.number, os.getpid(), os.environ.get(VARIABLE, ""))
 
     def _do(self, task: Task) -> None:
         if task.action == "crash once":
@@ -71,8 +73,6 @@ class FakeWork:
                 raise MemoryError
             case "fatal":
                 raise CheckpointError("the model is broken")
-            case "environment":
-                (task.folder / "environment").write_text(os.environ.get(VARIABLE, ""))
             case "slow":
                 (task.folder / f"{task.number}").touch()
                 time.sleep(0.3)
