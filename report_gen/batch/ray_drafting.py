@@ -16,6 +16,7 @@ from pyarrow.fs import LocalFileSystem
 from ray.data import DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
 from ray.data.checkpoint import IdColumnCheckpointManager
+from ray.exceptions import RayError
 
 from report_gen.batch.engines import open_worker, refuse, split_batches
 from report_gen.batch.pool import WorkerPool
@@ -24,6 +25,9 @@ from report_gen.errors import ReportGenError, UsageError
 from report_gen.outputs import get_format
 from report_gen.outputs.draft_file import digest
 from report_gen.records import Study
+
+_ATTEMPTS = 3
+"""How often the written studies are read while a node of the cluster may have died."""
 
 
 class StudySource(Datasource):  # type: ignore[misc]  # Ray has no types
@@ -101,10 +105,23 @@ def remaining_studies(tasks: Sequence[StudyTask], folder: Path, context: DataCon
     config = context.checkpoint_config
     if not Path(config.checkpoint_path).exists():
         return studies
-    manager = IdColumnCheckpointManager(checkpoint_config=config, data_context=context)
-    written, _ = manager.load_checkpoint(str(folder.absolute()), LocalFileSystem())
-    done = set() if written is None else set(ray.get(written).tolist())
+    done = _read_written(IdColumnCheckpointManager(checkpoint_config=config, data_context=context), folder)
     return {name: task for name, task in studies.items() if name not in done}
+
+
+def _read_written(manager: Any, folder: Path) -> set[str]:
+    """Return the IDs of the studies that are written.
+
+    Ray reads them on its nodes. It gives work to a node that has just died until it misses the heartbeats of the node.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            written, _ = manager.load_checkpoint(str(folder.absolute()), LocalFileSystem())
+            return set() if written is None else set(ray.get(written).tolist())
+        except RayError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return set()
 
 
 def study_ids(tasks: Sequence[StudyTask]) -> Iterator[str]:

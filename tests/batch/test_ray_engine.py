@@ -64,6 +64,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     cluster.shutdown()
 
 
+@pytest.mark.skipif(
+    "REPORT_GEN_RAY" not in os.environ,
+    reason="takes a minute, and Ray notices a dead node late on a busy machine; set REPORT_GEN_RAY=1",
+)
 @pytest.mark.filterwarnings("ignore")  # those of Ray
 def test_a_node_that_is_killed_loses_and_doubles_nothing(
     folder: Path, cluster: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -99,6 +103,27 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(
     assert draft(folder, "ray", "--engine", "ray", "--resume", "--seed", "1") == 2
     assert draft(folder, "ray", "--engine", "ray", "--resume") == 3  # the broken study is named again
     assert sorted((folder / "ray").glob("*.parquet")) == before
+
+
+def test_written_studies_are_read_again_if_a_node_dies(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed; pip install 'report-gen[ray]'")
+    from ray.exceptions import RayError
+
+    from report_gen.batch.ray_drafting import _read_written
+
+    class Manager:
+        def __init__(self, failures: int) -> None:
+            self.failures = failures
+
+        def load_checkpoint(self, *_: Any) -> tuple[None, int]:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise RayError("the node has died")
+            return None, 0
+
+    assert _read_written(Manager(2), tmp_path) == set()
+    with pytest.raises(RayError):
+        _read_written(Manager(3), tmp_path)
 
 
 def test_without_ray_the_error_says_what_to_install(
