@@ -38,16 +38,20 @@ def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -
 
 
 def _with_packed_weight(plain: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
-    """Return a function that computes few rows with a packed copy of a weight [out,in], which the first call makes.
+    """Return a function that computes few rows with a packed copy of a weight [out,in], which the second call makes.
 
     `plain` computes a single row, for which the order of the weights in memory makes no difference.
     """
     if not _can_pack(weight):
         return plain
     packed: list[torch.Tensor] = []
+    waited: list[bool] = []
 
     def layer(inputs: torch.Tensor) -> torch.Tensor:
         if not 1 < len(inputs) <= _MOST_ROWS or torch.is_autocast_enabled("cpu"):
+            return plain(inputs)
+        if not waited:  # a prompt has few rows as well, but is computed once
+            waited.append(True)
             return plain(inputs)
         if not packed:
             packed.append(torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _MOST_ROWS))
