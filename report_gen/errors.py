@@ -71,7 +71,7 @@ class StudyError(ReportGenError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{url_of(self.path) or self.path}: {self.reason}"
+        return f"{name_path(self.path)}: {self.reason}"
 
 
 class NotAnImageError(StudyError):
@@ -105,7 +105,7 @@ class ScopeError(StudyError):
         self.found, self.code, self.hint = found, code, hint
 
     def __str__(self) -> str:
-        return f"{url_of(self.path) or self.path}: outside the scope of the model [{self.code}]: {self.reason}"
+        return f"{name_path(self.path)}: outside the scope of the model [{self.code}]: {self.reason}"
 
 
 class StudyTimeoutError(StudyError):
@@ -176,6 +176,25 @@ def url_of(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
     found = _URL.match(text)
     return f"{found[1]}://{text[found.end() :]}" if found else ""
+
+
+def name_path(path: str | os.PathLike[str]) -> str:
+    """Return how messages name a path: as the user wrote it, also if it is a URL."""
+    return url_of(path) or os.fspath(path)
+
+
+def describe_missing(path: Path, otherwise: str = "does not exist; check the path") -> str:
+    """Return why a path that does not exist cannot be read, and what to do.
+
+    Args:
+        path: The path.
+        otherwise: What is returned if the path is not a URL.
+    """
+    return (
+        "is a URL, and only files on this computer are read; download it, and give its path"
+        if url_of(path)
+        else otherwise
+    )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

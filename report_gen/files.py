@@ -173,20 +173,6 @@ def remove_temporary_files(folder: Path, *, subfolders: bool = False) -> None:
         raise output_error(folder, error) from error
 
 
-def describe_missing(path: Path, otherwise: str = "does not exist; check the path") -> str:
-    """Return why a path that does not exist cannot be read, and what to do.
-
-    Args:
-        path: The path.
-        otherwise: What is returned if the path is not a URL.
-    """
-    return (
-        "is a URL, and only files on this computer are read; download it, and give its path"
-        if url_of(path)
-        else otherwise
-    )
-
-
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that says why a path cannot be written, and what to do."""
     if isinstance(error, FileExistsError | NotADirectoryError):

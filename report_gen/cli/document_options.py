@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from report_gen.errors import StudyError, UsageError
-from report_gen.files import describe_missing
+from report_gen.errors import StudyError, UsageError, describe_missing
 from report_gen.outputs import DocumentOptions, OutputFormat, find_format, format_names, get_format
 
 if TYPE_CHECKING:

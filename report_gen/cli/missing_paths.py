@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from report_gen.errors import UsageError, url_of
-from report_gen.files import describe_missing
+from report_gen.errors import UsageError, describe_missing, name_path
 from report_gen.records import Side, Zone
 from report_gen.terminal import print_notice
 
@@ -39,7 +38,7 @@ def report_missing_paths(paths: Sequence[Path], arguments: Sequence[str]) -> Non
     if not missing:
         return
     first = missing[0]
-    named = f"{url_of(first) or first}: {describe_missing(first)}"
+    named = f"{name_path(first)}: {describe_missing(first)}"
     option, value = _value_before(arguments, {str(path) for path in missing})
     if option == _FINDING and ":" in value and value.split()[-1].lower() in _PLACES:
         raise UsageError(f'{_FINDING} {value}: a value with spaces needs quotes; write {_FINDING} "{value}"')

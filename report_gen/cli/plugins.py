@@ -43,10 +43,8 @@ class Plugins:
                 continue
             self._taken.add(name)
             try:
-                with (
-                    redirect_stdout(sys.stderr),
-                    _without_false_interrupts(),
-                ):  # the output of the command is for programs
+                # Standard output belongs to the command: programs read it.
+                with redirect_stdout(sys.stderr), _without_false_interrupts():
                     command = _load(entry_point)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of another package may raise anything
                 reason = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())

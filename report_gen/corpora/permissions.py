@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from report_gen.errors import CorpusError, url_of
-from report_gen.files import describe_missing
+from report_gen.errors import CorpusError, describe_missing, name_path
 
 
 @contextmanager
@@ -40,7 +39,7 @@ def _check(path: Path) -> None:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = describe_missing(path, "no such file or folder; check the path")
-        raise CorpusError(f"{url_of(path) or path}: {reason}") from error
+        raise CorpusError(f"{name_path(path)}: {reason}") from error
     if path.is_dir():
         with os.scandir(path):
             pass

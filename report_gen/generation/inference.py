@@ -17,7 +17,7 @@ from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.gpt2_decoder import Gpt2Decoder
-from report_gen.generation.proposals import Proposer, benefits_from_proposals
+from report_gen.generation.proposals import Proposer, default_proposer
 from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
 from report_gen.generation.text_composing import (
     GeneratedText,
@@ -77,8 +77,7 @@ def generate_texts(
     limits = _limits(
         checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
     )
-    gains = benefits_from_proposals(checkpoint.model.decoder.language_model)
-    proposer = Proposer(prompt_ids, checkpoint.continuations) if gains else None
+    proposer = default_proposer(checkpoint.model.decoder.language_model, prompt_ids, checkpoint.continuations)
     generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids, proposer)
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
@@ -144,7 +143,7 @@ def generate_tokens(
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
-        proposer: See `token_generator`.
+        proposer: Proposes tokens; by default that of `default_proposer`.
         with_probabilities: Whether to return the probability of each token.
         before_token: Called before each token. An error that it raises ends the generation.
 
@@ -160,6 +159,7 @@ def generate_tokens(
         with_probabilities=with_probabilities,
         before_token=before_token,
     )
+    proposer = proposer or default_proposer(model.decoder.language_model, prompt_ids)
     return token_generator(model, visual_tokens, visual_mask, prompt_ids, proposer).generate(request)
 
 
@@ -178,8 +178,7 @@ def token_generator(
         visual_tokens: [B,K,D_txt].
         visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
-        proposer: Proposes tokens for a decoder of this package. By default, a decoder that is faster with proposals
-            gets those from the prompt and the text.
+        proposer: Proposes tokens for a decoder of this package; None for no proposals.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     decoder = find_cached_decoder(model.decoder.language_model)
@@ -194,8 +193,6 @@ def token_generator(
             attention_mask=attention_mask,
         )
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    if proposer is None and benefits_from_proposals(model.decoder.language_model):
-        proposer = Proposer(prompt_ids)
     return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer)
 
 

@@ -28,37 +28,46 @@ def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -
         transposed: Type of linear layers whose weights are stored as [in,out]; None if the model has none.
     """
     part: Any = module
+    plain: Layer
     if type(module) is nn.Linear:
         weight, bias = part.weight, part.bias
-        return _with_packed_weight(lambda inputs: functional.linear(inputs, weight, bias), weight, bias)
-    if transposed is not None and type(module) is transposed:
+        plain, packable = lambda inputs: functional.linear(inputs, weight, bias), weight
+    elif transposed is not None and type(module) is transposed:
         weight, bias = part.weight, part.bias
-        return _with_packed_weight(lambda inputs: torch.addmm(bias, inputs, weight), weight.T, bias)
-    return module
+        plain, packable = lambda inputs: torch.addmm(bias, inputs, weight), weight.T
+    else:
+        return module
+    return _PackedLayer(plain, packable, bias) if _can_pack(weight) else plain
 
 
-def _with_packed_weight(plain: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
-    """Return a function that computes few rows with a packed copy of a weight [out,in], which the second call makes.
+class _PackedLayer:
+    """A linear layer that computes few rows with a packed copy of its weight.
 
-    `plain` computes a single row, for which the order of the weights in memory makes no difference.
+    The copy is made at the second call with few rows, because a prompt can have few rows and is computed once. A single
+    row is left to `plain`: the order of the weights in memory makes no difference for it.
+
+    Args:
+        plain: Function of the layer for inputs [rows,in].
+        weight: [out,in].
+        bias: [out]; None for none.
     """
-    if not _can_pack(weight):
-        return plain
-    packed: list[torch.Tensor] = []
-    waited: list[bool] = []
 
-    def layer(inputs: torch.Tensor) -> torch.Tensor:
+    def __init__(self, plain: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        self._plain, self._weight, self._bias = plain, weight, bias
+        self._is_called = False
+        self._packed: torch.Tensor | None = None
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the outputs [rows,out]."""
         if not 1 < len(inputs) <= _MOST_ROWS or torch.is_autocast_enabled("cpu"):
-            return plain(inputs)
-        if not waited:  # a prompt has few rows as well, but is computed once
-            waited.append(True)
-            return plain(inputs)
-        if not packed:
-            packed.append(torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _MOST_ROWS))
-        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, packed[0], bias, "none", [], "")
+            return self._plain(inputs)
+        if not self._is_called:
+            self._is_called = True
+            return self._plain(inputs)
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self._weight.detach(), _MOST_ROWS)
+        outputs: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs, self._packed, self._bias, "none", [], "")
         return outputs
-
-    return layer
 
 
 def _can_pack(weight: torch.Tensor) -> bool:

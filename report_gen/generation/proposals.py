@@ -71,6 +71,19 @@ def _repeat(text: Sequence[int], known: int) -> int | None:
     return None
 
 
+def default_proposer(
+    decoder: nn.Module, prompts: Sequence[Sequence[int]], continuations: Continuations | None = None
+) -> Proposer | None:
+    """Return a proposer for a decoder that is faster with proposals; None for any other decoder.
+
+    Args:
+        decoder: The language model.
+        prompts: As in `Proposer`.
+        continuations: As in `Proposer`.
+    """
+    return Proposer(prompts, continuations) if benefits_from_proposals(decoder) else None
+
+
 def benefits_from_proposals(decoder: nn.Module) -> bool:
     """Return whether a decoder is large enough that reading its weights takes most of the time of a step."""
     return sum(weight.numel() for weight in decoder.parameters()) >= MIN_WEIGHTS

@@ -17,8 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.errors import NotAnImageError, StudyError
-from report_gen.files import describe_missing
+from report_gen.errors import NotAnImageError, StudyError, describe_missing
 from report_gen.imaging.dicom import describe_dicom, open_frames
 from report_gen.imaging.dicom_file import is_dicom
 from report_gen.imaging.gdcm import GdcmProcess

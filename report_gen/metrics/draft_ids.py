@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from report_gen.errors import CorpusError
+from report_gen.imaging import IMAGE_SUFFIXES
 from report_gen.metrics.draft_files import read_study_uids
 
-_IMAGE_SUFFIXES = (".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".nii.gz", ".nii", ".zip")
-"""Suffixes of images. Ids in a table of references may have them; names of drafts do not."""
+_SUFFIXES = (*sorted(IMAGE_SUFFIXES), ".nii.gz", ".nii", ".zip")
+"""Suffixes of images and archives. Ids in a table of references may have them; names of drafts do not."""
 
 
 def match_ids(
@@ -71,7 +72,7 @@ def _renamed(
 def _file_stem(name: str) -> str:
     """Return an id without folders and the suffix of an image."""
     last = PurePosixPath(name.replace("\\", "/")).name
-    suffix = next((one for one in _IMAGE_SUFFIXES if last.lower().endswith(one)), "")
+    suffix = next((one for one in _SUFFIXES if last.lower().endswith(one)), "")
     return last[: len(last) - len(suffix)]
 
 

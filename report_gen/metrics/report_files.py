@@ -13,8 +13,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from report_gen.csv_header import find_separator, skip_separator_line
-from report_gen.errors import CorpusError, url_of
-from report_gen.files import describe_missing
+from report_gen.errors import CorpusError, describe_missing, name_path
 from report_gen.metrics.draft_files import REPORT_SUFFIXES, read_draft_folder, read_report_text, strip_draft
 from report_gen.records import BANNER
 
@@ -72,7 +71,7 @@ def read_reports(
     """
     reader = _READERS.get(path.suffix.lower())
     if not path.exists():
-        raise CorpusError(f"{url_of(path) or path}: {describe_missing(path, 'there is no such file; check the path')}")
+        raise CorpusError(f"{name_path(path)}: {describe_missing(path, 'there is no such file; check the path')}")
     is_report = path.is_file() and path.name.endswith(REPORT_SUFFIXES)
     if reader is None and not path.is_dir() and not is_report:
         known = ", ".join(sorted((*_READERS, *REPORT_SUFFIXES)))

@@ -11,8 +11,7 @@ from pathlib import Path
 import pydantic
 
 from report_gen.config import ModelConfig
-from report_gen.errors import CheckpointError, url_of
-from report_gen.files import describe_missing
+from report_gen.errors import CheckpointError, describe_missing, name_path
 from report_gen.labeling.phrases import check_vocabulary
 from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config, schema_version
@@ -65,7 +64,7 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
     if not is_folder:
         named = ", ".join(embedded_checkpoints())
         reason = f"no such checkpoint folder; give the folder that contains {CONFIG}, or an embedded model: {named}"
-        raise CheckpointError(f"{url_of(path) or path}: {describe_missing(path, reason)}")
+        raise CheckpointError(f"{name_path(path)}: {describe_missing(path, reason)}")
     return path
 
 

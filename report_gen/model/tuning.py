@@ -12,10 +12,10 @@ import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_cache_path
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from report_gen.files import write_atomically
 
@@ -28,7 +28,7 @@ class Tuning:
 
     dtype: Literal["float32", "bfloat16", "int8"]
     """As in `resolve_dtype`."""
-    threads: int
+    threads: Annotated[int, Field(ge=1)]
     """Threads of torch."""
 
 

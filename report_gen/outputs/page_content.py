@@ -70,7 +70,7 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
         "identity": _identity(draft),
         "study": list(_study_facts(draft)),
         "forced": report.forced_notices,
-        "notices": [notice for notice in report.notices if notice not in report.forced_notices],
+        "notices": report.other_notices,
         "figures": figures,
         "further": list(_further_figures(draft)),
         "images_note": _images_note(draft, has_outlines=any(figure.outlined for figure in figures)),

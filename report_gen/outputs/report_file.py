@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report_gen.errors import StudyError
-from report_gen.files import describe_missing
+from report_gen.errors import StudyError, describe_missing
 
 BROKEN_DICOM = "malformed DICOM, or cut; copy or export the report again"
 """What is wrong with a report that pydicom cannot read, and what to do, for `raise_study_errors`."""

@@ -188,6 +188,11 @@ class Report:
         return tuple(notice for notice in self.notices if notice.startswith(FORCED_PREFIX))
 
     @property
+    def other_notices(self) -> tuple[str, ...]:
+        """The notices that are not among `forced_notices`."""
+        return tuple(notice for notice in self.notices if notice not in self.forced_notices)
+
+    @property
     def describing_sections(self) -> tuple[Section, ...]:
         """The sections that describe the images."""
         return tuple(section for section in self.sections if section.name in DESCRIBING_SECTIONS)

@@ -11,8 +11,7 @@ from pathlib import Path
 from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.uid import UID
 
-from report_gen.errors import StudyError
-from report_gen.files import describe_missing
+from report_gen.errors import StudyError, describe_missing
 from report_gen.imaging import is_dicom, open_dicom, raise_study_errors, read_attributes
 
 _PREFIX = slice(128, 132)

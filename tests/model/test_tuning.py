@@ -33,7 +33,17 @@ def test_settings_are_remembered_per_checkpoint_and_machine(monkeypatch: pytest.
     assert find_tuning("a") is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": {"x": {"dtype": "int3", "threads": 1}}}', "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"a": {"x": {"dtype": "int8", "threads": 0}}}',
+        "[]",
+        '{"a": 1}',
+        '{"a": {"x": {"dtype": "int3", "threads": 1}}}',
+        "\x00",
+    ],
+)
 def test_a_damaged_file_is_no_setting(content: str) -> None:
     tuning_file().parent.mkdir(parents=True)
     tuning_file().write_text(content, encoding="utf-8")

@@ -56,7 +56,7 @@ def main(
     first, last = ([run.steady_seconds for run in runs[count]] for count in (counts[0], counts[-1]))
     limits = ratio_interval(first, last) if rounds > 1 else None
     interval = f" ({limits[0]:.2f} to {limits[1]:.2f})" if limits else ""
-    ratio = np.median(np.array(first) / np.array(last))
+    ratio = np.median(first) / np.median(last)
     print_text(f"{counts[-1]} workers are {ratio:.2f}{interval} times as fast as {counts[0]}; all texts are equal")
     print_text(f"load of the machine: {os.getloadavg()[0]:.1f}")
 

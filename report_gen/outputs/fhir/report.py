@@ -50,8 +50,7 @@ def _narrative(report: Report) -> Json:
     """Return the whole draft as escaped XHTML (hl7.org/fhir/narrative.html), the banner first."""
     paragraphs = [f"<b>{html.escape(BANNER)}</b>"]
     paragraphs += [f"<b>{html.escape(strip_controls(notice))}</b>" for notice in report.forced_notices]
-    others = [notice for notice in report.notices if notice not in report.forced_notices]
-    paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in others]
+    paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in report.other_notices]
     paragraphs += [
         f"<b>{section.name.value}</b><br/>{html.escape(strip_controls(section.text))}" for section in report.sections
     ]
