@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,13 +20,13 @@ from report_gen.cli.document_options import (
     PatientId,
     Revises,
     check_document_options,
-    check_folder_name,
     choose_formats,
     parse_document_options,
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
 from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
+from report_gen.cli.drawing_options import Attention, ShowPreprocessing, check_drawings, check_output_options
 from report_gen.cli.many_studies import Engine, ShardOption, Workers, check_engine, parse_shard, worker_memory
 from report_gen.cli.missing_paths import report_missing_paths
 from report_gen.cli.options import (
@@ -39,15 +39,12 @@ from report_gen.cli.options import (
     LimitMemory,
     Method,
     check_device,
-    check_outputs,
-    check_png_name,
     choose_decoding,
     image_memory_limit,
     parse_attributes,
     parse_overrides,
 )
 from report_gen.cli.prior_input import Prior, PriorDays, PriorOptions, PriorReport, parse_prior_options, read_priors
-from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_errors, print_notice, set_verbosity, stop_on_signals
 
@@ -119,19 +116,8 @@ def draft(
             "DICOM files are grouped by StudyInstanceUID.",
         ),
     ] = False,
-    attention: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.png", help="Draw one study: its image, the attention of each finding, and the draft."
-        ),
-    ] = None,
-    show_preprocessing: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.png",
-            help="Draw the images of one study after each preprocessing step, as the model gets them.",
-        ),
-    ] = None,
+    attention: Attention = None,
+    show_preprocessing: ShowPreprocessing = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -187,7 +173,7 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    _check_options({"--attention": attention, "--show-preprocessing": show_preprocessing}, output, resume=resume)
+    check_output_options({"--attention": attention, "--show-preprocessing": show_preprocessing}, output, resume=resume)
     prior_options = parse_prior_options(prior or (), prior_report, prior_days)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     documents = parse_document_options(
@@ -269,7 +255,7 @@ def _draft_paths(
             others, _ = choose(elsewhere)
             studies = list(models)
             unread += outside
-        _check_drawings(batch.drawings, len(studies))
+        check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
         result = BatchResult()
         if studies:
@@ -282,31 +268,3 @@ def _draft_paths(
         print_notice(result.summary(batch.output))
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
-
-
-def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
-    """Check the options that name output before anything is read.
-
-    Raises:
-        UsageError: A drawing has no name of a PNG, or --resume is combined with what it cannot serve.
-        OutputError: Nothing can be written at a path.
-    """
-    from report_gen.files import check_writable_folder
-
-    for option, path in drawings.items():
-        check_png_name(path, option)
-        if path and resume:
-            raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
-    if resume and output is None:
-        raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
-    if output is not None:
-        check_folder_name(output)
-        check_writable_folder(output)
-    check_outputs(*drawings.values())
-
-
-def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
-    """Raise UsageError if a drawing of one study is requested and there are several."""
-    for option, path in drawings.items():
-        if path and studies > 1:
-            raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")

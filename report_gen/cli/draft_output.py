@@ -87,43 +87,25 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.draft_plan import find_later_version, name_drafts, plan_study, plan_version
+    from report_gen.outputs.draft_plan import name_drafts
     from report_gen.outputs.folder_names import FolderNames
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
-    by_suffix = {
-        output_format.suffix: {**settings, **document_settings(documents, output_format), "format": output_format.name}
-        for output_format in formats
-    }
-    if len(by_suffix) < len(formats):
-        names = ", ".join(output_format.name for output_format in formats)
-        raise UsageError(f"--format: files of {names} would have the same name; write them to different folders")
-    suffixes = {get_format(name).suffix for name in format_names()}
+    by_suffix = _settings_by_suffix(formats, documents, settings)
+    every = [get_format(name) for name in format_names()]
     with open_journal(folder, resume=resume) as journal:
-        named = name_drafts(
-            journal, studies, by_suffix, own_settings=own_settings, other_suffixes=suffixes - by_suffix.keys()
-        )
+        other_suffixes = {one.suffix for one in every} - by_suffix.keys()
+        named = name_drafts(journal, studies, by_suffix, own_settings=own_settings, other_suffixes=other_suffixes)
         file_names = FolderNames(folder)
-        readers = {output_format.suffix: output_format.read_version for output_format in formats}
-        read_version = formats[0].read_version
-        if revises is not None and read_version is not None:
-            plans = [plan_version(journal, file, revises, read_version) for (file,) in named]
-        else:
-
-            def find_later(file: DraftFile) -> DraftFile | None:
-                return find_later_version(journal, file_names, file, readers[file.suffix])
-
-            plans = [
-                plan_study(journal, files, resume=resume, overwrite=overwrite, find_later=find_later) for files in named
-            ]
+        plans = _plan(journal, file_names, named, formats, resume=resume, overwrite=overwrite, revises=revises)
         if resume:
             _print_resumed(plans)
         own = own_settings or [{}] * len(plans)
         neighbors = _Neighbors(
             journal=journal,
             names=file_names,
-            formats=[one for one in map(get_format, format_names()) if one not in formats],
+            formats=[one for one in every if one not in formats],
             documents=documents,
             settings={plan.study: {**settings, **values} for plan, values in zip(plans, own, strict=True)},
         )
@@ -134,6 +116,45 @@ def open_output(
             )
         finally:
             older.print()
+
+
+def _settings_by_suffix(
+    formats: Sequence[OutputFormat], documents: DocumentOptions, settings: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return what determines the document of each format, by the suffix of its files.
+
+    Raises:
+        UsageError: Two formats have the same suffix.
+    """
+    by_suffix = {one.suffix: {**settings, **document_settings(documents, one), "format": one.name} for one in formats}
+    if len(by_suffix) < len(formats):
+        names = ", ".join(one.name for one in formats)
+        raise UsageError(f"--format: files of {names} would have the same name; write them to different folders")
+    return by_suffix
+
+
+def _plan(
+    journal: DraftJournal,
+    file_names: FolderNames,
+    named: Sequence[Sequence[DraftFile]],
+    formats: Sequence[OutputFormat],
+    *,
+    resume: bool,
+    overwrite: bool,
+    revises: Path | None,
+) -> list[StudyPlan]:
+    """Return which files of each study are written."""
+    from report_gen.outputs.draft_plan import find_later_version, plan_study, plan_version
+
+    read_version = formats[0].read_version
+    if revises is not None and read_version is not None:
+        return [plan_version(journal, file, revises, read_version) for (file,) in named]
+    readers = {one.suffix: one.read_version for one in formats}
+
+    def find_later(file: DraftFile) -> DraftFile | None:
+        return find_later_version(journal, file_names, file, readers[file.suffix])
+
+    return [plan_study(journal, files, resume=resume, overwrite=overwrite, find_later=find_later) for files in named]
 
 
 def _print_resumed(plans: Sequence[StudyPlan]) -> None:

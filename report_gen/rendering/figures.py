@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from report_gen.records import DRAWING, Box
+from report_gen.rendering.wrapping import wrap_small
 
 _COLUMNS = 4
 _DPI = 120
@@ -26,8 +27,6 @@ _PANEL, _LARGE_PANEL = 2.4, 4.6
 """Side length of a small panel and of the large panel, inches."""
 _WRAP, _LINE_HEIGHT = 64, 0.165
 """Characters per line of text, and height of a line, inches."""
-_SMALL_CHARACTER = 0.072
-"""Width of a character of the font size "small", inches; most are narrower."""
 _MIN_COLOR_RANGE = 2.0
 """Least upper end of the color scale, in multiples of uniform attention, so that near-uniform attention has no peak."""
 _OPACITY = 0.6
@@ -167,7 +166,7 @@ def draw_preprocessing(rows: Sequence[Sequence[Panel]], *, caption: str) -> byte
     """
     columns, side = max(map(len, rows)), _LARGE_PANEL * 0.75
     heights = [side * max(min(1.5, panel.image.shape[0] / panel.image.shape[1]) for panel in row) + 0.5 for row in rows]
-    caption = _wrap_small(caption, columns * side)
+    caption = wrap_small(caption, columns * side)
     figure = Figure(figsize=(columns * side, sum(heights) + 0.5), dpi=_DPI, layout="constrained")
     figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
@@ -191,7 +190,7 @@ def draw_strips(strips: Sequence[tuple[str, NDArray[np.float32]]], *, caption: s
         A PNG file.
     """
     width = max(_LARGE_PANEL, max(image.shape[1] for _, image in strips) / _DPI)
-    titles, caption = [_wrap_small(title, width) for title, _ in strips], _wrap_small(caption, width)
+    titles, caption = [wrap_small(title, width) for title, _ in strips], wrap_small(caption, width)
     lines = [0.4 + text.count("\n") * _LINE_HEIGHT for text in (*titles, caption)]
     heights = [image.shape[0] / _DPI + line for (_, image), line in zip(strips, lines, strict=False)]
     figure = Figure(figsize=(width, sum(heights) + lines[-1]), dpi=_DPI, layout="constrained")
@@ -201,11 +200,6 @@ def draw_strips(strips: Sequence[tuple[str, NDArray[np.float32]]], *, caption: s
         axes.set_axis_off()
         _draw_image(axes, image, title)
     return _png(figure)
-
-
-def _wrap_small(text: str, inches: float) -> str:
-    """Return a text in lines that fit into a width in the font size "small"; matplotlib would cut it at the edges."""
-    return textwrap.fill(text, int(inches / _SMALL_CHARACTER))
 
 
 def _draw_pooled(figure: FigureBase, reliability: Reliability) -> None:

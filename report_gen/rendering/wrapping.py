@@ -1,10 +1,14 @@
-"""Wrap texts to a width in the font that they are drawn in."""
+"""Wrap texts to the width in which they are drawn."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from PIL import ImageFont
+
+_SMALL_CHARACTER = 0.072
+"""Width of a character of the font size "small", inches; most are narrower."""
 
 
 def wrap_text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> Iterator[str]:
@@ -29,3 +33,8 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, wid
             longer = longer[end:]
         line = longer
     yield line
+
+
+def wrap_small(text: str, inches: float) -> str:
+    """Return a text in lines that fit into a width in the font size "small"; matplotlib would cut it at the edges."""
+    return textwrap.fill(text, int(inches / _SMALL_CHARACTER))
