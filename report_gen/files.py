@@ -1,6 +1,6 @@
-"""Write files and folders atomically, and name output files.
+"""Write files and folders atomically, name output files, and know image files by their suffixes.
 
-An interrupted write leaves the earlier file as it was. All functions raise OutputError with the path and the remedy.
+An interrupted write leaves the earlier file as it was. Functions that write raise OutputError with path and remedy.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from report_gen.errors import OutputError, url_of
+
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
+"""Suffixes of the image files that are read, in lower case."""
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
 _RANDOM = "[0-9a-f]" * 16

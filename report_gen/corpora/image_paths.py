@@ -13,10 +13,10 @@ from typing import Any
 
 from report_gen.corpora.examples import is_file
 from report_gen.errors import CorpusError
-from report_gen.files import write_atomically
+from report_gen.files import IMAGE_SUFFIXES, write_atomically
 
 IMAGES = "images"
-LISTED_IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima"))
+LISTED_IMAGE_SUFFIXES = IMAGE_SUFFIXES | {".bmp", ".ima"}
 
 _MOST_FILES = 2_000_000
 """Largest number of files that are indexed below the folder of a table."""

@@ -9,7 +9,7 @@ from report_gen.imaging.decoding import decoder_plugins
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, open_dicom, raise_study_errors
 from report_gen.imaging.gdcm import GdcmProcess
-from report_gen.imaging.image_files import IMAGE_SUFFIXES, is_dicom_file
+from report_gen.imaging.image_files import is_dicom_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
 from report_gen.imaging.memory import limit_memory, memory_errors, memory_limit
@@ -20,7 +20,6 @@ from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "ONLY_HOUNSFIELD",
     "GdcmProcess",
     "LoadedImage",

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import NotAnImageError, StudyError, describe_missing
+from report_gen.files import IMAGE_SUFFIXES
 from report_gen.imaging.dicom import describe_dicom, open_frames
 from report_gen.imaging.dicom_file import is_dicom
 from report_gen.imaging.gdcm import GdcmProcess
@@ -26,9 +27,6 @@ from report_gen.imaging.nifti import describe_nifti, open_nifti
 from report_gen.imaging.nifti_header import is_nifti
 from report_gen.imaging.raster import RasterFile, describe_raster, is_raster
 from report_gen.records import Series, Study
-
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
-"""A file with such a name that is not an image is reported as broken, not as another kind of file."""
 
 FORMATS = "DICOM, NIfTI, PNG, JPEG, TIFF or WebP"
 

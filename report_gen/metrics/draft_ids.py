@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from report_gen.errors import CorpusError
-from report_gen.imaging import IMAGE_SUFFIXES
+from report_gen.files import IMAGE_SUFFIXES
 from report_gen.metrics.draft_files import read_study_uids
 
 _SUFFIXES = (*sorted(IMAGE_SUFFIXES), ".nii.gz", ".nii", ".zip")

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from report_gen.errors import StudyError
-from report_gen.imaging import IMAGE_SUFFIXES, read_pixels
+from report_gen.files import IMAGE_SUFFIXES
+from report_gen.imaging import read_pixels
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import EMBEDDED, ImageRecognizer, ReportModel, load_checkpoint
 from report_gen.terminal import print_error, print_table, track

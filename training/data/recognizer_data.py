@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from report_gen.config import ImageClass
 from report_gen.errors import RecipeError
-from report_gen.imaging import IMAGE_SUFFIXES
+from report_gen.files import IMAGE_SUFFIXES
 from report_gen.phantom import WHITE, draw_chest
 
 from ..recipe import Recipe, RecognizerRecipe, RecognizerSource
