@@ -87,7 +87,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     Raises:
         UsageError: There is no such prompt, the file is too long or not UTF-8 text, or it has an unknown placeholder.
     """
-    built_in = {Path(file.name).stem: file for file in _built_in_files()}
+    built_in = {Path(file.name).stem: file for file in prompt_files(".txt")}
     path = Path(name_or_path)
     if str(name_or_path) not in built_in and not path.is_file():
         raise UsageError(f"{name_or_path}: no such prompt; name a file or one of {', '.join(sorted(built_in))}")
@@ -211,9 +211,9 @@ def describe_prior(modalities: Iterable[str], body_parts: Iterable[str], days_ea
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def _built_in_files() -> list[Traversable]:
-    """Return the prompt files: in a checkout beside the package, in an installation inside it."""
+def prompt_files(suffix: str) -> list[Traversable]:
+    """Return the built-in prompt files with a suffix. A checkout has them beside the package, an installation inside."""
     checkout = Path(__file__).resolve().parents[1]
     in_checkout = (checkout / "pyproject.toml").is_file()
     folder: Traversable = checkout / "prompts" if in_checkout else resources.files("report_gen.prompts")
-    return [file for file in folder.iterdir() if file.name.endswith(".txt")]
+    return [file for file in folder.iterdir() if file.name.endswith(suffix)]

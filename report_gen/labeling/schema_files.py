@@ -34,19 +34,17 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
 from report_gen.errors import UsageError
 from report_gen.records import FindingPhrases, FindingSchema, NoFindingRule
+from report_gen.toml_files import describe_fault, read_toml_file
 
 NO_FINDINGS = "none"
 """Name of the schema of a model without findings."""
 
 _BUILT_IN = files(__package__) / "schemas"
-_LARGEST = 2**20
-"""Largest findings file, bytes."""
 
 
 def load_schema(name_or_path: str | os.PathLike[str]) -> FindingSchema:
@@ -149,29 +147,9 @@ def _check_phrases(phrases: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def _read_findings_file(path: Path) -> FindingSchema:
-    try:
-        if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST):
-            raise UsageError(f"{path}: not a regular file of at most {_LARGEST} bytes; give a findings file (TOML)")
-        content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join((*built_in_schemas(), NO_FINDINGS))
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}); give a findings file (TOML) or one of {known}"
-        ) from error
-    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
-        raise UsageError(f"{path}: not TOML ({error}); correct that line") from error
+    known = ", ".join((*built_in_schemas(), NO_FINDINGS))
+    content = read_toml_file(path, "a findings file", hint=f" or one of {known}")
     try:
         return _FindingsFile.model_validate(content).to_schema()
     except pydantic.ValidationError as error:
-        raise UsageError(f"{path}: {_explain(error)}") from error
-
-
-def _explain(error: pydantic.ValidationError) -> str:
-    fault = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key {place!r}; remove it or correct its spelling"
-    if fault["type"] == "missing":
-        return f"key {place!r} is missing; add it"
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
+        raise UsageError(f"{path}: {describe_fault(error)}") from error

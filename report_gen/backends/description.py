@@ -1,0 +1,177 @@
+"""Description of a model behind a backend: a small TOML file that says what to load, what to ask and what to expect."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from report_gen.backends.chat_prompt import ChatPrompt, load_chat_prompt
+from report_gen.config import DeclaredScope, FrozenModel, ShortText, VolumeConfig
+from report_gen.errors import UsageError
+from report_gen.generation import Decoding
+from report_gen.labeling import NO_FINDINGS, load_schema
+from report_gen.records import FindingSchema
+from report_gen.toml_files import describe_fault, parse_toml, read_toml_file
+
+BackendName = Literal["image-text", "encoder-decoder", "endpoint"]
+"""`image-text`: AutoModelForImageTextToText of transformers. `encoder-decoder`: its VisionEncoderDecoderModel.
+`endpoint`: a server with the chat completions of the OpenAI API."""
+
+SUFFIX = ".toml"
+_DESCRIPTIONS = files(__package__) / "descriptions"
+
+
+class ImageInput(FrozenModel):
+    """How the images of a study are given to the model."""
+
+    max_images: int = Field(default=4, ge=1, le=256)
+    """Largest number of images of a request."""
+    size: int = Field(default=1024, ge=28, le=8192)
+    """Length of the longer side, pixels; larger images are reduced. The processor of the model resizes again."""
+    volumes: VolumeConfig | None = None
+    """How slices of CT and MR become images; with `windows`, each window is a color channel. None: volumes are
+    refused."""
+
+
+class DecodingDefaults(FrozenModel):
+    """Decoding unless the user chooses another. The fields are those of `Decoding`."""
+
+    method: Literal["greedy", "beam", "sample"] = "greedy"
+    beams: int = Field(default=4, ge=1, le=64)
+    temperature: float = Field(default=0.7, gt=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_tokens: int = Field(default=512, ge=1, le=65_536)
+    candidates: int = Field(default=1, ge=1, le=64)
+
+    def decoding(self) -> Decoding:
+        """Return the decoding."""
+        return Decoding(**self.model_dump())
+
+
+class Runtime(FrozenModel):
+    """How the weights are loaded. Not for endpoints."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Data type of the weights. `auto`: that of the checkpoint on a GPU, float32 on a CPU."""
+    device_map: Literal["", "auto"] = ""
+    """`auto` spreads the layers over the GPUs and the memory of the computer (accelerate). Empty: one device."""
+    quantization: Literal["", "4bit", "8bit"] = ""
+    """Quantization by bitsandbytes, which must be installed and needs a GPU."""
+
+
+def _check_model(name: str) -> str:
+    if not name.strip() or not name.isprintable():
+        raise ValueError("is empty or has control characters; give a folder or a name of the hub")
+    return name
+
+
+class BackendDescription(FrozenModel):
+    """A published model and how it is asked for a report."""
+
+    name: ShortText
+    """Name of the model in drafts and tables."""
+    backend: BackendName
+    model: Annotated[str, Field(max_length=1000), AfterValidator(_check_model)]
+    """Hub name such as `google/medgemma-1.5-4b-it`, a folder (relative to the description), or the name of the model at
+    the endpoint."""
+    revision: ShortText = ""
+    """Branch, tag or commit at the hub. A commit makes drafts reproducible. Empty: the newest one."""
+    url: Annotated[str, Field(max_length=2000)] = ""
+    """Address of an endpoint up to `/v1`, such as `http://127.0.0.1:8000/v1`."""
+    token_variable: ShortText = ""
+    """Environment variable with the access token of an endpoint. The token itself must not stand here."""
+    timeout: float = Field(default=120, gt=0, le=86_400)
+    """Time for an answer of an endpoint, seconds."""
+    concurrency: int = Field(default=1, ge=1, le=64)
+    """Number of requests that an endpoint gets at the same time."""
+    license: ShortText = ""
+    """License of the weights, and what a user must accept to get them."""
+    notice: Annotated[str, Field(max_length=1000)] = ""
+    """What every draft says about the model."""
+    prompt: ShortText = "chest_xray_chat"
+    """Built-in prompt or a prompt file (relative to the description), see `load_chat_prompt`."""
+    findings: ShortText = "chest_xray"
+    """Built-in schema of the findings that are read from the text; empty for none."""
+    images: ImageInput = ImageInput()
+    decoding: DecodingDefaults = DecodingDefaults()
+    scope: DeclaredScope = DeclaredScope()
+    """Studies that the model was made for. Others are refused, unless the user forces a draft."""
+    runtime: Runtime = Runtime()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.backend == "endpoint") != bool(self.url):
+            raise ValueError('url and backend = "endpoint" belong together; give both or none')
+        if self.token_variable and not self.url:
+            raise ValueError("token_variable is for endpoints; log in to a hub with `hf auth login` instead")
+        if self.images.max_images > self.scope.max_images:
+            raise ValueError("images.max_images is above scope.max_images; raise scope.max_images")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """A description with the files that it names."""
+
+    settings: BackendDescription
+    prompt: ChatPrompt
+    schema: FindingSchema
+    """The findings that are read from the text."""
+    folder: Path
+    """Folder of the description, from which its paths are relative."""
+    digest: str
+    """SHA-256 of the description and its prompt, which identifies them."""
+
+
+def built_in_descriptions() -> dict[str, Traversable]:
+    """Return the description files of the package by their names."""
+    found = {Path(one.name).stem: one for one in _DESCRIPTIONS.iterdir() if one.name.endswith(SUFFIX)}
+    return dict(sorted(found.items()))
+
+
+def load_description(name_or_path: str | os.PathLike[str]) -> ModelDescription:
+    """Load the description of a model.
+
+    Args:
+        name_or_path: A TOML file, or the name of a description of the package, such as `medgemma`.
+
+    Raises:
+        UsageError: The file or a file that it names cannot be read, or a value is wrong.
+    """
+    name, path = os.fspath(name_or_path), Path(name_or_path)
+    if name in (built_in := built_in_descriptions()):
+        return _load(parse_toml(built_in[name].read_text(encoding="utf-8"), name), name, Path())
+    known = ", ".join(built_in)
+    return _load(read_toml_file(path, "the description of a model", hint=f" or one of {known}"), name, path.parent)
+
+
+def describe_hub_model(model: str) -> ModelDescription:
+    """Return the description of a model of the hub that the user named without one: an image-text model and defaults.
+
+    Args:
+        model: Name at the hub, such as `google/medgemma-1.5-4b-it`.
+    """
+    return _load({"name": model, "backend": "image-text", "model": model}, model, Path())
+
+
+def _load(content: dict[str, Any], source: str, folder: Path) -> ModelDescription:
+    try:
+        settings = BackendDescription.model_validate(content)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {describe_fault(error)}") from error
+    prompt = load_chat_prompt(settings.prompt, folder)
+    identity = f"{settings.model_dump_json()}\0{prompt!r}"
+    return ModelDescription(
+        settings=settings,
+        prompt=prompt,
+        schema=load_schema(settings.findings or NO_FINDINGS),
+        folder=folder,
+        digest=hashlib.sha256(identity.encode()).hexdigest(),
+    )

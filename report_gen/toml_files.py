@@ -1,0 +1,64 @@
+"""Read small TOML files of users, and describe what is wrong with their content."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from report_gen.errors import UsageError
+
+if TYPE_CHECKING:
+    import pydantic
+
+_LARGEST = 2**20
+"""Largest file that is read, bytes. No file that a person writes is larger."""
+
+
+def read_toml_file(path: Path, kind: str, *, hint: str = "") -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Args:
+        path: The file.
+        kind: What the file should be, such as "a findings file".
+        hint: What to do if the file cannot be read, apart from giving another one.
+
+    Raises:
+        UsageError: The file cannot be read, is too large or is not TOML.
+    """
+    try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST):
+            raise UsageError(f"{path}: not a regular file of at most {_LARGEST} bytes; give {kind} (TOML)")
+        return parse_toml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give {kind} (TOML){hint}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not TOML ({error}); correct that line") from error
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """Return the content of a TOML text.
+
+    Args:
+        text: The text.
+        source: Name of the text in an error.
+
+    Raises:
+        UsageError: The text is not TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
+        raise UsageError(f"{source}: not TOML ({error}); correct that line") from error
+
+
+def describe_fault(error: pydantic.ValidationError) -> str:
+    """Return what the first fault of a file is, with its key, and what to do."""
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {place!r}; remove it or correct its spelling"
+    if fault["type"] == "missing":
+        return f"key {place!r} is missing; add it"
+    message = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
