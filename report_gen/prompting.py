@@ -212,7 +212,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def prompt_files(suffix: str) -> list[Traversable]:
-    """Return the built-in prompt files with a suffix. A checkout has them beside the package, an installation inside."""
+    """Return the built-in prompt files with a suffix: beside the package in a checkout, inside an installed package."""
     checkout = Path(__file__).resolve().parents[1]
     in_checkout = (checkout / "pyproject.toml").is_file()
     folder: Traversable = checkout / "prompts" if in_checkout else resources.files("report_gen.prompts")
