@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from report_gen.drafting.prepared_study import LoadedStudy
+from report_gen.drafting.report_generator import OnAttention
 from report_gen.explaining import finding_attention
 from report_gen.model import ReportModel, VisualFeatures
-from report_gen.records import FindingAttention, Study
-
-OnAttention = Callable[[Study, FindingAttention], None] | None
-"""Callback that gets a study, with the images that the model gets, and the attention of its findings over the first
-image. None if the attention is not needed."""
 
 
 def pass_attention(

@@ -1,36 +1,39 @@
-"""Draft a batch of studies under a time limit for each study."""
+"""Generate the texts of a batch of studies under a time limit for each study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from report_gen.drafting.limits import Deadline, StudyLimits
-from report_gen.drafting.prepared_study import PreprocessedStudy
+from report_gen.drafting.report_generator import GeneratedDraft, PreparedStudy
 from report_gen.errors import StudyError, without_traceback
-from report_gen.records import Report
-
-DraftBatch = Callable[[Sequence[PreprocessedStudy], Deadline], Sequence[Report]]
-"""Drafts one or more studies and checks the deadline meanwhile."""
 
 
-def draft_in_time(
-    batch: Sequence[PreprocessedStudy],
-    draft: DraftBatch,
-    limits: StudyLimits,
-) -> list[Report | StudyError]:
-    """Draft a batch of studies. If one takes too long or is refused, draft them one by one.
+class GenerateBatch(Protocol):
+    """`ReportGenerator.generate` with its options."""
 
-    No text is cut at the limit: a study has its draft or an error.
+    def __call__(
+        self, batch: Sequence[PreparedStudy], /, *, deadline: Deadline
+    ) -> Sequence[GeneratedDraft | StudyError]: ...
+
+
+def generate_in_time(
+    generate: GenerateBatch, limits: StudyLimits, batch: Sequence[PreparedStudy]
+) -> list[GeneratedDraft | StudyError]:
+    """Generate the texts of a batch. If one study takes too long or is refused, they are generated one by one.
+
+    No text is cut at the limit: a study has its text or an error.
 
     Args:
+        generate: Generates the texts of a batch, and checks the deadline meanwhile.
+        limits: The time that each study may take, with the time that preparing it took.
         batch: One or more studies.
-        draft: Drafts a batch, and checks the deadline meanwhile.
-        limits: The time that each study may take, with the time that loading it took.
     """
-    slowest = max(batch, key=lambda item: item.loaded.seconds).loaded
+    slowest = max(batch, key=lambda item: item.seconds)
     try:
-        return list(draft(batch, Deadline(slowest.request.study, limits.seconds, spent=slowest.seconds)))
+        return list(generate(batch, deadline=Deadline(slowest.request.study, limits.seconds, spent=slowest.seconds)))
     except StudyError as error:
         if len(batch) == 1:
             return [without_traceback(error)]
-        return [result for item in batch for result in draft_in_time([item], draft, limits)]
+        return [result for item in batch for result in generate_in_time(generate, limits, [item])]

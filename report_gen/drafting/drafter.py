@@ -3,67 +3,62 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from report_gen.arguments import check_count
-from report_gen.drafting.attention import OnAttention, pass_attention
-from report_gen.drafting.batch_conditioning import condition_batch
-from report_gen.drafting.batching import DraftBatch, draft_in_time
-from report_gen.drafting.comparison import compare_studies
-from report_gen.drafting.conditioning_inputs import check_request, uncertain_attributes
-from report_gen.drafting.inspection import StudyInspector
-from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
-from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy
-from report_gen.drafting.preprocessing import StudyPreprocessor
-from report_gen.drafting.prior_loading import add_prior
+from report_gen.drafting.batching import generate_in_time
+from report_gen.drafting.checkpoint_generator import CheckpointGenerator
+from report_gen.drafting.limits import NO_LIMITS, StudyLimits
 from report_gen.drafting.report_composing import ReportComposer
+from report_gen.drafting.report_generator import (
+    BlankStudy,
+    GeneratedDraft,
+    GeneratorInfo,
+    OnAttention,
+    PreparedStudy,
+    ReportGenerator,
+)
 from report_gen.drafting.request import DraftRequest, as_requests
-from report_gen.errors import CheckpointError, StudyError, without_traceback
-from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.model import INT8, Checkpoint, load_checkpoint, quantize_linear_layers, resolve_device, resolve_dtype
+from report_gen.errors import StudyError
+from report_gen.generation import Decoding
+from report_gen.model import Checkpoint, load_checkpoint, resolve_device
 from report_gen.records import (
     FindingLocation,
+    FindingSchema,
     FindingState,
+    Heatmap,
+    Image,
+    PreprocessedImage,
     Report,
     Study,
 )
 
-_Prepared = PreprocessedStudy | LoadedStudy | StudyError
-"""A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
 
-
-class Drafter(StudyInspector):
-    """Drafts reports with one checkpoint. Several threads may share a drafter.
+class Drafter:
+    """Drafts reports with one model. Several threads may share a drafter.
 
     >>> report = Drafter.load().draft(read_study("study.dcm"))  # doctest: +SKIP
 
     Args:
-        checkpoint: Model, tokenizer and prompt; the model is moved to the device and type.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
-        dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
-            the decoder in `checkpoint`.
-
-    Raises:
-        UsageError: The device or the type is unknown or not available.
+        generator: Generates the texts.
     """
 
-    def __init__(
-        self, checkpoint: Checkpoint, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
-    ) -> None:
-        self._checkpoint = checkpoint
-        self._device = resolve_device(device)
-        self._dtype = resolve_dtype(dtype, self._device)
-        if dtype == INT8:
-            quantize_linear_layers(checkpoint.model.decoder.language_model)
-        super().__init__(
-            checkpoint.model.to(self._device, self._dtype).eval(),
-            StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype),
-        )
-        dtype_name = INT8 if dtype == INT8 else str(self._dtype).removeprefix("torch.")
-        self._reports = ReportComposer(checkpoint, device=self._device, dtype=dtype_name)
+    def __init__(self, generator: ReportGenerator[Any]) -> None:
+        self.generator = generator
+        self._reports = ReportComposer(generator.info)
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
+    ) -> Drafter:
+        """Return a drafter of a loaded checkpoint; see `CheckpointGenerator` for arguments and errors."""
+        return cls(CheckpointGenerator(checkpoint, device=device, dtype=dtype))
 
     @classmethod
     def load(
@@ -79,8 +74,8 @@ class Drafter(StudyInspector):
         Args:
             folder: Checkpoint folder; by default the embedded checkpoint.
             base: Base of a checkpoint that is an adapter, see `load_checkpoint`.
-            device: As in `Drafter`.
-            dtype: As in `Drafter`.
+            device: As in `CheckpointGenerator`.
+            dtype: As in `CheckpointGenerator`.
 
         Returns:
             A drafter with the model of the checkpoint.
@@ -90,7 +85,22 @@ class Drafter(StudyInspector):
             UsageError: The device or the type is unknown or not available, or `base` is given for no adapter.
         """
         device = resolve_device(device)  # before the weights are read
-        return cls(load_checkpoint(folder, base=base), device=device, dtype=dtype)
+        return cls.from_checkpoint(load_checkpoint(folder, base=base), device=device, dtype=dtype)
+
+    @property
+    def info(self) -> GeneratorInfo:
+        """What the model is and what it knows."""
+        return self.generator.info
+
+    @property
+    def schema(self) -> FindingSchema:
+        """The findings of the drafts."""
+        return self.info.schema
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """Names of the findings whose probability the model reports, because it was trained on them."""
+        return self.info.reported
 
     def draft(
         self,
@@ -151,7 +161,7 @@ class Drafter(StudyInspector):
 
         Args:
             studies: Studies, or requests that carry their own indication and overrides.
-            decoding: How texts are generated; `DEFAULT_DECODING` by default.
+            decoding: How texts are generated; by default as `info.decoding` of the model.
             overrides: Finding states set by the reader for all studies, by finding name.
             locations: Locations of present findings set by the reader for all studies, by finding name.
             attributes: Attribute values set by the reader for all studies, "" for unknown.
@@ -181,100 +191,76 @@ class Drafter(StudyInspector):
             attributes=attributes or {},
             locations=locations or {},
         )
-        requests = [check_request(request, self._model.config) for request in requests]
-        prepare = partial(self._prepare, decoding=decoding or DEFAULT_DECODING, limits=limits, blank=blank, force=force)
-        draft = partial(self._draft_images, decoding=decoding or DEFAULT_DECODING, on_attention=on_attention)
-        batches = (requests[start : start + batch_size] for start in range(0, len(requests), batch_size))
-        return (
-            result
-            for batch in batches
-            for result in self._draft_batch(list(map(prepare, batch)), draft, decoding or DEFAULT_DECODING, limits)
-        )
+        requests = list(map(self.generator.check_request, requests))
+        decoding = decoding or self.info.decoding
+        prepare = partial(self.generator.prepare, decoding=decoding, limits=limits, blank=blank, force=force)
+        generate = partial(self.generator.generate, decoding=decoding, on_attention=on_attention)
+        draft = partial(self._draft_batch, generate=partial(generate_in_time, generate, limits), decoding=decoding)
+        size = max(batch_size, self.info.batch_size)
+        batches = (requests[start : start + size] for start in range(0, len(requests), size))
+        return (result for batch in batches for result in draft(list(map(prepare, batch))))
 
-    def _prepare(
-        self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool
-    ) -> _Prepared:
-        """Load a study and its prior study, and prepare both for the model."""
-        load = partial(self._preprocessor.load, blank=blank, force=force, limits=limits)
-        loaded = load(request)
-        if isinstance(loaded, StudyError) or loaded.is_blank:
-            return loaded
-        try:
-            loaded, prior = add_prior(loaded, load, self._model.config)
-        except StudyError as error:
-            return without_traceback(error)
-        return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens, prior=prior)
+    def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
+        """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error.
+
+        Only a model with `info.has_features` has them.
+        """
+        return self.generator.features(studies)
+
+    def attention_map(self, study: Study, *, max_views: int | None = None) -> Heatmap:
+        """Return the attention of each finding over the first image of a study that the model gets.
+
+        Only a model with `info.has_attention` has it.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
+
+        Raises:
+            StudyError: The study cannot be read.
+        """
+        return self.generator.attention_map(study, max_views=max_views)
+
+    def given_slices(self, study: Study, *, max_views: int | None = None) -> tuple[Image, ...]:
+        """Return the slices of a volume that the model is given, in the windows in which it gets them.
+
+        The result is empty for a model of single images, and for a study without slices.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
+
+        Raises:
+            StudyError: The slices cannot be read.
+        """
+        return self.generator.given_slices(study, max_views=max_views)
+
+    def preprocessing_stages(self, study: Study, *, max_views: int | None = None) -> tuple[PreprocessedImage, ...]:
+        """Return the images of a study that the model gets, as they are after every step of their preprocessing.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
+
+        Raises:
+            StudyError: The study cannot be read.
+        """
+        return self.generator.preprocessing_stages(study, max_views=max_views)
 
     def _draft_batch(
-        self, batch: Sequence[_Prepared], draft: DraftBatch, decoding: Decoding, limits: StudyLimits
+        self,
+        batch: Sequence[PreparedStudy | BlankStudy | StudyError],
+        generate: Callable[[Sequence[PreparedStudy]], list[GeneratedDraft | StudyError]],
+        decoding: Decoding,
     ) -> Iterator[Report | StudyError]:
-        prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
-        reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
+        prepared = [item for item in batch if not isinstance(item, BlankStudy | StudyError)]
+        drafts = iter(generate(prepared) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
                 yield item
-            elif isinstance(item, LoadedStudy):
+            elif isinstance(item, BlankStudy):
                 yield self._reports.compose_blank(item.request, notices=item.notices, decoding=decoding)
+            elif isinstance(draft := next(drafts), StudyError):
+                yield draft
             else:
-                yield next(reports)
-
-    @torch.inference_mode()
-    def _draft_images(
-        self,
-        batch: Sequence[PreprocessedStudy],
-        deadline: Deadline,
-        decoding: Decoding,
-        on_attention: OnAttention,
-    ) -> list[Report]:
-        visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
-        conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
-        comparisons = compare_studies(self._model, batch, visual, conditioning.findings, self._preprocessor.collate)
-        pass_attention(self._model, visual, [item.loaded for item in batch], on_attention)
-        texts = generate_texts(
-            self._checkpoint,
-            visual_tokens=conditioning.visual_tokens,
-            visual_mask=conditioning.visual_mask,
-            prompt_ids=[item.prompt.token_ids for item in batch],
-            max_report_tokens=[item.prompt.max_report_tokens for item in batch],
-            states=[[finding.state for finding in row] for row in conditioning.findings],
-            attributes=[{attribute.name: attribute.value for attribute in row} for row in conditioning.attributes],
-            stated=[
-                {one.name: one.value for one in row if one.from_header or one.overridden}
-                for row in conditioning.attributes
-            ],
-            unnamed=[uncertain_attributes(self._model.config.attributes, row) for row in conditioning.attributes],
-            locations=conditioning.locations,
-            decoding=decoding,
-            generators=[_study_generator(item.loaded, decoding) for item in batch],
-            before_token=deadline.check,
-        )
-        if not all(text.finite for text in texts):
-            raise CheckpointError(
-                f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
-                "use another checkpoint"
-            )
-        rows = zip(batch, conditioning.findings, conditioning.attributes, texts, comparisons, strict=True)
-        return [
-            self._reports.compose(
-                item.loaded.request,
-                findings=row,
-                attributes=values,
-                text=text,
-                prompt=item.prompt,
-                notices=item.loaded.notices,
-                decoding=decoding,
-                comparison=comparison,
-                comparison_text=item.comparison,
-            )
-            for item, row, values, text, comparison in rows
-        ]
-
-
-def _study_generator(loaded: LoadedStudy, decoding: Decoding) -> torch.Generator:
-    """Return the random generator of a study, determined by the pixels of its images and the seed of the user.
-
-    The digests are sorted, because the images of a study are ordered by their file names, which must not matter.
-    Indication, overrides and prior study are not part of the seed. Drafts with and without one of them use the same
-    random numbers, so they differ only by its effect on the decoder.
-    """
-    return study_generator(decoding.seed, *sorted(loaded.pixel_digests))
+                yield self._reports.compose(item.request, draft, decoding=decoding)

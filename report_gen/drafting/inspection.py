@@ -13,7 +13,7 @@ from report_gen.drafting.request import DraftRequest
 from report_gen.errors import StudyError
 from report_gen.explaining import attention_heatmap
 from report_gen.model import ReportModel
-from report_gen.records import FindingSchema, Heatmap, Image, PreprocessedImage, Study
+from report_gen.records import Heatmap, Image, PreprocessedImage, Study
 
 
 class StudyInspector:
@@ -27,17 +27,6 @@ class StudyInspector:
     def __init__(self, model: ReportModel, preprocessor: StudyPreprocessor) -> None:
         self._model = model
         self._preprocessor = preprocessor
-
-    @property
-    def reported(self) -> frozenset[str]:
-        """Names of the findings whose probability the model reports, because it was trained on them."""
-        known = self._model.config.findings.reported
-        return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
-
-    @property
-    def schema(self) -> FindingSchema:
-        """The findings of the model."""
-        return self._model.config.finding_schema
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
         """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error."""

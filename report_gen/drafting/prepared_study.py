@@ -65,3 +65,13 @@ class PreprocessedStudy:
     comparison: str
     """Text of the section COMPARISON; empty if there is none."""
     prior: PriorInput | None = None
+
+    @property
+    def request(self) -> DraftRequest:
+        """The request, with the study of those images only that the model gets."""
+        return self.loaded.request
+
+    @property
+    def seconds(self) -> float:
+        """Time that loading the study took."""
+        return self.loaded.seconds

@@ -11,17 +11,14 @@ from report_gen import __version__
 from report_gen.auditing import remove_contradicted_comparisons
 from report_gen.drafting.audit import draft_notices, user_notices
 from report_gen.drafting.change_sentences import add_changes
-from report_gen.drafting.comparison import StudyComparison
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.drafting.given_texts import given_sections, unused_notices
+from report_gen.drafting.report_generator import GeneratedDraft, GeneratorInfo
 from report_gen.drafting.request import DraftRequest
-from report_gen.drafting.token_budget import FittedPrompt
-from report_gen.generation import Decoding, GeneratedText
-from report_gen.model import Checkpoint
+from report_gen.generation import Decoding
 from report_gen.records import (
     DESCRIBING_SECTIONS,
     FORCED_PREFIX,
-    Attribute,
     Finding,
     FindingState,
     InputFile,
@@ -41,89 +38,77 @@ _BLANK_SECTIONS = (
     Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
 )
 
+_UNCHECKED = "comparisons with the prior study follow its report; no image of it was compared"
+
 _NO_CHANGE = "Whether a finding has changed could not be determined."
 """Sentence of the section COMPARISON. Without it, or with "no change", findings may seem unchanged."""
 
 
 class ReportComposer:
-    """Composes the reports of one checkpoint.
+    """Composes the reports of one model.
 
     Args:
-        checkpoint: Model whose name and weights the provenance records.
-        device: Device that the model runs on.
-        dtype: Name of the data type of the model, see `resolve_dtype`.
+        info: The model, which the provenance records.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: str) -> None:
-        self._checkpoint, self._device, self._dtype = checkpoint, device, dtype
+    def __init__(self, info: GeneratorInfo) -> None:
+        self._info = info
 
-    def compose(
-        self,
-        request: DraftRequest,
-        *,
-        findings: tuple[Finding, ...],
-        attributes: tuple[Attribute, ...],
-        text: GeneratedText,
-        prompt: FittedPrompt,
-        notices: Sequence[str],
-        decoding: Decoding,
-        comparison: StudyComparison | None = None,
-        comparison_text: str = "",
-    ) -> Report:
+    def compose(self, request: DraftRequest, draft: GeneratedDraft, *, decoding: Decoding) -> Report:
         """Return the report of a generated text, with the notice of the model, the given ones, and those of its audit.
 
         Differences from what the user set are named first: they are the ones that the user can judge at once.
 
         What the text says about an earlier study is removed unless it agrees with the changes since then. The changes
-        are stated at the end of the findings.
+        are stated at the end of the findings. The comparisons of a model that got the report of the prior study, and
+        decides about no changes, are kept and named in a notice.
 
         Args:
             request: The study, and the texts that the user stated.
-            findings: Findings as they condition the decoder.
-            attributes: Attributes as they condition the decoder.
-            text: The generated text.
-            prompt: The prompt, whose values may have been shortened.
-            notices: Notices about the study; those of the audit follow.
+            draft: The generated text, and what conditioned it.
             decoding: Options of the generation, for the provenance.
-            comparison: The prior study, and the changes since then; None without one.
-            comparison_text: Text of the section COMPARISON; without it there is no such section.
         """
-        config = self._checkpoint.model.config
+        schema, comparison = self._info.schema, draft.comparison
         changes = {} if comparison is None else comparison.changes
-        supported = {} if comparison is None else comparison.supported
-        generated = [section for section in text.sections if section.name in DESCRIBING_SECTIONS]
-        described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
-        described = add_changes(described, changes)
-        schema, states = config.finding_schema, [finding.state for finding in findings]
-        set_by_user = [finding.name for finding in findings if finding.overridden]
+        described, changed = self._describe(draft)
+        states = [finding.state for finding in draft.findings]
+        set_by_user = [finding.name for finding in draft.findings if finding.overridden]
         audited = draft_notices(
             described,
             states,
             schema,
-            [finding.location for finding in findings] if config.locations is not None else (),
+            [finding.location for finding in draft.findings] if self._info.has_locations else (),
             set_by_user=set_by_user,
         )
-        changed = _change_notices(text, prompt, compared=compared, composed=len(changes))
         return Report(
             sections=(
-                *given_sections(request, prompt.values),
-                *_comparison_section(comparison_text, no_change=comparison is not None and not changes),
+                *given_sections(request, draft.prompt_values),
+                *_comparison_section(draft.comparison_text, no_change=comparison is not None and not changes),
                 *described,
             ),
-            findings=findings,
+            findings=draft.findings,
             notices=(
-                *self._first_notices(notices, user_notices(described, states, schema, set_by_user)),
-                *prompt.notices,
-                *unused_notices(request, prompt.values),
+                *self._first_notices(draft.notices, user_notices(described, states, schema, set_by_user)),
+                *unused_notices(request, draft.prompt_values),
                 *changed,
                 *audited,
             ),
             provenance=replace(
-                self._provenance(request.study, decoding.options() | _budget(prompt)),
+                self._provenance(request.study, decoding.options() | dict(draft.options)),
                 comparison=None if comparison is None else comparison.record(),
             ),
-            attributes=attributes,
+            attributes=draft.attributes,
         )
+
+    def _describe(self, draft: GeneratedDraft) -> tuple[tuple[Section, ...], tuple[str, ...]]:
+        """Return the sections that describe the images, and notices about what differs from the generated text."""
+        generated = tuple(section for section in draft.text.sections if section.name in DESCRIBING_SECTIONS)
+        changes = {} if draft.comparison is None else draft.comparison.changes
+        supported = {} if draft.comparison is None else draft.comparison.supported
+        described, compared = remove_contradicted_comparisons(generated, supported, self._info.schema)
+        if compared and draft.knows_prior_report:
+            return generated, (_UNCHECKED, *_change_notices(draft, compared=0, composed=0))
+        return add_changes(described, changes), tuple(_change_notices(draft, compared=compared, composed=len(changes)))
 
     def compose_blank(self, request: DraftRequest, *, notices: Sequence[str], decoding: Decoding) -> Report:
         """Return the report of a study whose images show nothing. A model would invent a text about them.
@@ -133,8 +118,7 @@ class ReportComposer:
             notices: Notices about the study.
             decoding: Options of the drafter, for the provenance.
         """
-        config = self._checkpoint.model.config
-        schema = config.finding_schema
+        schema = self._info.schema
         return Report(
             sections=(*given_sections(request, {}), *_BLANK_SECTIONS),
             findings=tuple(
@@ -143,46 +127,43 @@ class ReportComposer:
             ),
             notices=self._first_notices(notices),
             provenance=self._provenance(request.study, decoding.options()),
-            attributes=unknown_attributes(config.attributes),
+            attributes=unknown_attributes(self._info.attributes),
         )
 
     def _first_notices(self, notices: Sequence[str], of_user: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the notices about a study, after those of a forced draft, of what the user set, and of the model."""
-        own = filter(None, [self._checkpoint.model.config.notice])
+        own = filter(None, [self._info.notice])
         forced = [notice for notice in notices if notice.startswith(FORCED_PREFIX)]
         return (*forced, *of_user, *own, *(notice for notice in notices if notice not in forced))
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
-        machine: dict[str, str | int] = {
-            "device": self._device.type,
-            "dtype": self._dtype,
-            "threads": torch.get_num_threads(),
-        }
+        info = self._info
+        machine: dict[str, str | int] = {"device": info.device, "dtype": info.dtype, "threads": torch.get_num_threads()}
         return Provenance(
-            model_name=self._checkpoint.model.config.name,
-            weights_sha256=self._checkpoint.weights_sha256,
+            model_name=self._info.name,
+            weights_sha256=self._info.weights_sha256,
             program_version=__version__,
             created=creation_time().isoformat(timespec="seconds"),
             study_instance_uid=study.study_instance_uid,
             inputs=tuple(
                 InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
             ),
-            decoding={**options, **machine},
-            preprocessing=tuple(step.model_dump() for step in self._checkpoint.model.config.preprocessing),
+            decoding={**options, **(machine if info.device else {})},
+            preprocessing=tuple(step.model_dump() for step in self._info.preprocessing),
         )
 
 
-def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int, composed: int) -> Iterator[str]:
+def _change_notices(draft: GeneratedDraft, *, compared: int, composed: int) -> Iterator[str]:
     """Yield what differs between the draft and the text that the model would have generated.
 
     Args:
-        text: The generated text.
-        prompt: The prompt.
+        draft: The generated text.
         compared: Sentences without a comparison that they had.
         composed: Sentences that were added.
     """
+    text = draft.text
     if not text.ended:
-        yield f"the text is incomplete: it was cut at {prompt.max_report_tokens} tokens; complete it by hand"
+        yield f"the text is incomplete: it was cut at {draft.max_report_tokens} tokens; complete it by hand"
     if text.removed:
         yield f"{_sentences(text.removed)} removed: no predicted finding supports the text"
     if text.contradicting:
@@ -204,12 +185,3 @@ def _comparison_section(text: str, *, no_change: bool) -> tuple[Section, ...]:
     sentences = split_sentences(strip_controls(text))
     sentences += (Sentence(_NO_CHANGE),) if no_change else ()
     return (Section(SectionName.COMPARISON, sentences),) if sentences else ()
-
-
-def _budget(prompt: FittedPrompt) -> dict[str, str | int | float | bool]:
-    """Return how the positions of the decoder were divided, for the provenance."""
-    return {
-        "max_tokens": prompt.max_report_tokens,
-        "prompt_tokens": len(prompt.token_ids),
-        "prompt_shortened": bool(prompt.notices),
-    }

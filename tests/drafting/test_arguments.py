@@ -19,7 +19,7 @@ NAN, INF = float("nan"), float("inf")
 
 @pytest.fixture(scope="module")
 def drafter() -> Drafter:
-    return Drafter(tiny_checkpoint())
+    return Drafter.from_checkpoint(tiny_checkpoint())
 
 
 @pytest.fixture

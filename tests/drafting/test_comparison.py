@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from report_gen.config import ChangeConfig, ScopeConfig
 from report_gen.drafting import Drafter, DraftRequest, PriorStudy
-from report_gen.drafting import drafter as drafting
+from report_gen.drafting import checkpoint_generator as drafting
 from report_gen.drafting.change_sentences import add_changes, change_sentence, describe_prior_study
 from report_gen.drafting.prior_loading import add_prior
 from report_gen.errors import StudyError
@@ -68,13 +68,13 @@ def drafter(tmp_path_factory: pytest.TempPathFactory) -> Drafter:
 
 def make_drafter(folder: Path, *, prompt: str = "Chest.", **changes: Any) -> Drafter:
     model = tiny_model(tiny_config(**{"findings": {"present": THRESHOLDS}} | changes))
-    made = Drafter(Checkpoint(model, tokenizer(), Prompt(prompt), "ab" * 32))
+    made = Drafter.from_checkpoint(Checkpoint(model, tokenizer(), Prompt(prompt), "ab" * 32))
     number = FINDINGS.index(EFFUSION)
     features = []
     for effusion in (False, True):
         days = range(20, 26)
-        found = [made._preprocessor.load(DraftRequest(chest(folder, day, effusion=effusion))) for day in days]
-        batch = made._preprocessor.collate([one for one in found if not isinstance(one, StudyError)])
+        found = [made.generator._preprocessor.load(DraftRequest(chest(folder, day, effusion=effusion))) for day in days]
+        batch = made.generator._preprocessor.collate([one for one in found if not isinstance(one, StudyError)])
         with torch.no_grad():
             features.append(model.encode_images(*batch).finding_features[:, number].mean(0))
     direction = features[1] - features[0]
@@ -359,7 +359,7 @@ def test_the_images_of_a_prior_are_further_views_with_their_days(tmp_path: Path)
         model = make_drafter(tmp_path / "chests", changes=CHANGES.model_dump(), sequence=sequence)
         torch.manual_seed(0)
         with torch.no_grad():
-            for parameter in model._model.sequence.parameters():  # type: ignore[union-attr]
+            for parameter in model.generator._model.sequence.parameters():  # type: ignore[union-attr]
                 parameter.copy_(torch.randn_like(parameter))
         for days in (None, 12, 365):
             report = draft(model, study, *([] if days is None else [PriorStudy(prior, days_earlier=days)]))
@@ -371,7 +371,7 @@ def test_the_images_of_a_prior_are_further_views_with_their_days(tmp_path: Path)
 
 
 def test_the_prompt_names_the_views_of_the_study_only(tmp_path: Path) -> None:
-    loaded = make_drafter(tmp_path / "chests")._preprocessor.load(DraftRequest(chest(tmp_path, 13, effusion=True)))
+    loaded = make_drafter(tmp_path / "chests").generator._preprocessor.load(DraftRequest(chest(tmp_path, 13, effusion=True)))
     assert not isinstance(loaded, StudyError)
     prior = replace(loaded, views=(ViewPosition.LATERAL,))
     sequence = {"kind": "attention", "width": 8, "heads": 2, "priors": True}

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from report_gen.drafting import Drafter, DraftRequest, image_fitting, preprocessing
-from report_gen.drafting import drafter as drafting
+from report_gen.drafting import checkpoint_generator as drafting
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
@@ -35,7 +35,7 @@ BRIEF = Decoding(max_tokens=12)
 
 def drafter(model: ReportModel | None = None, **changes: Any) -> Drafter:
     model = tiny_model(tiny_config(**{"findings": {"present": THRESHOLDS}} | changes)) if model is None else model
-    return Drafter(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
+    return Drafter.from_checkpoint(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
 
 
 def drafter_predicting(states: dict[str, float], **changes: Any) -> Drafter:
@@ -367,7 +367,7 @@ def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:
     short = Drafter.load(folder, dtype="bfloat16")
     report, expected = (one.draft(found, decoding=BRIEF) for one in (short, Drafter.load(str(folder), device="cpu")))
     assert report.provenance.decoding["dtype"] == "bfloat16"
-    assert {weight.dtype for weight in short._model.parameters()} == {torch.bfloat16}
+    assert {weight.dtype for weight in short.generator._model.parameters()} == {torch.bfloat16}
     rounded = [finding.probability for finding in report.findings if finding.probability is not None]
     exact = [finding.probability for finding in expected.findings if finding.probability is not None]
     assert rounded == pytest.approx(exact, abs=0.05)

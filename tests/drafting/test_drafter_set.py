@@ -45,7 +45,7 @@ class Models:
         assert model.recognizer is not None
         shown = Recognition("upright" if self.accepts.get(name, True) else "foreign", 0.9)
         self.monkeypatch.setattr(model.recognizer, "recognize", lambda features: [shown] * len(features))
-        return Drafter(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
+        return Drafter.from_checkpoint(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ PORTABLE = Section(SectionName.TECHNIQUE, (Sentence("Portable."),))
 
 
 def draft(request: DraftRequest) -> Report:
-    return Drafter(tiny_checkpoint(), device="cpu").draft(request, decoding=Decoding(max_tokens=10))
+    return Drafter.from_checkpoint(tiny_checkpoint(), device="cpu").draft(request, decoding=Decoding(max_tokens=10))
 
 
 def test_what_the_model_got_is_repeated_and_not_what_was_given(tmp_path: Path) -> None:

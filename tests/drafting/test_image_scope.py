@@ -132,7 +132,7 @@ def drafter_seeing(*classes: ImageClass) -> Drafter:
 
     assert checkpoint.model.recognizer is not None
     object.__setattr__(checkpoint.model.recognizer, "recognize", recognize)
-    return Drafter(checkpoint)
+    return Drafter.from_checkpoint(checkpoint)
 
 
 def test_a_refused_study_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_the_header_of_an_image_that_is_left_out_is_not_used(tmp_path: Path, mon
         return fit(prompt, tokenizer, values, **others)
 
     monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
-    drafter = Drafter(tiny_checkpoint(tiny_config(scope={"body_parts": ("chest",)})))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(scope={"body_parts": ("chest",)})))
     report = drafter.draft(read_study(tmp_path), decoding=BRIEF)
     assert report.notices[0] == "1 of 2 images left out: the header names hand, and the model was made for chest"
     assert [file.sop_instance_uid for file in report.provenance.inputs] == ["1.2.1"]
@@ -202,5 +202,5 @@ def test_a_draft_says_that_an_image_cannot_be_read(tmp_path: Path) -> None:
     broken.write_bytes(broken.read_bytes()[:-1000])
     found = read_studies(tmp_path)
     assert [error.path for error in found.refused] == [broken]
-    report = Drafter(tiny_checkpoint()).draft(found.studies[0], decoding=BRIEF)
+    report = Drafter.from_checkpoint(tiny_checkpoint()).draft(found.studies[0], decoding=BRIEF)
     assert report.notices[0] == "1 of 2 images cannot be read and is not in this draft"

@@ -33,7 +33,7 @@ def lateral(folder: Path, number: int = 1, **attributes: Any) -> Study:
 
 
 def make_drafter(**changes: Any) -> Drafter:
-    return Drafter(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS}, **changes)))
+    return Drafter.from_checkpoint(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS}, **changes)))
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
 
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:
     """Let the clock advance by some seconds per row whenever the decoder computes a token."""
-    output = drafter._model.decoder.language_model.get_output_embeddings()
+    output = drafter.generator._model.decoder.language_model.get_output_embeddings()
     forward = output.forward
 
     def advance(hidden: torch.Tensor) -> torch.Tensor:
@@ -73,7 +73,7 @@ def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, 
 def test_a_study_that_loads_slowly_is_refused_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    drafter, studies = Drafter(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(3)]
+    drafter, studies = Drafter.from_checkpoint(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(3)]
     expected, slow = outcomes(drafter, studies, None), studies[1].images[0].path
     slow_images(monkeypatch, clock, lambda image: 31.0 if image.path == slow else 1.0)
     expected[1] = f"{slow}: took longer than 30 seconds; allow more with limits=StudyLimits(seconds=...)"
@@ -87,7 +87,7 @@ def test_the_time_is_compared_between_the_images_of_a_study(
     for number in range(2):
         write_png(tmp_path / "study" / f"{number}.png", noise_image(number))
     slow_images(monkeypatch, clock, lambda _: 9.0)
-    (error,) = outcomes(Drafter(tiny_checkpoint()), [read_study(tmp_path / "study")], 5)
+    (error,) = outcomes(Drafter.from_checkpoint(tiny_checkpoint()), [read_study(tmp_path / "study")], 5)
     assert error.startswith(f"{tmp_path / 'study'}: took longer than 5 seconds")
     assert clock.now == 9.0  # the second image is not decoded
 
@@ -100,7 +100,7 @@ def test_the_time_is_compared_between_the_preprocessing_steps(
         return pixels
 
     monkeypatch.setattr("report_gen.imaging.preprocessing._equalize", slow)
-    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=[{"name": "clahe"}] * MAX_STEPS)))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(preprocessing=[{"name": "clahe"}] * MAX_STEPS)))
     (error,) = outcomes(drafter, [study(tmp_path)], 5)
     assert "took longer than 5 seconds" in error
     assert clock.now == 6.0  # not the 24 seconds of all steps
@@ -111,7 +111,7 @@ def test_a_batch_that_takes_too_long_is_drafted_study_by_study(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, decoding: Decoding
 ) -> None:
     """Four studies together take four times as long as each of them alone."""
-    drafter, studies = Drafter(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(4)]
+    drafter, studies = Drafter.from_checkpoint(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(4)]
     expected = outcomes(drafter, studies, None, decoding)
     slow_steps(monkeypatch, clock, drafter, 1.0)
     alone = 0.0
@@ -129,7 +129,7 @@ def test_a_batch_that_takes_too_long_is_drafted_study_by_study(
 def test_the_time_for_loading_is_part_of_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
-    drafter, studies = Drafter(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(2)]
+    drafter, studies = Drafter.from_checkpoint(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(2)]
     expected, slow = outcomes(drafter, studies, None), studies[0].images[0].path
     slow_images(monkeypatch, clock, lambda image: 25.0 if image.path == slow else 1.0)
     slow_steps(monkeypatch, clock, drafter, 1.0)
@@ -140,7 +140,7 @@ def test_the_time_for_loading_is_part_of_the_limit(
 
 def test_a_timeout_is_a_study_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     slow_images(monkeypatch, clock, lambda _: 2.0)
-    results = Drafter(tiny_checkpoint()).draft_all([study(tmp_path)], limits=StudyLimits(seconds=1))
+    results = Drafter.from_checkpoint(tiny_checkpoint()).draft_all([study(tmp_path)], limits=StudyLimits(seconds=1))
     (error,) = results
     assert isinstance(error, StudyTimeoutError)
     assert (isinstance(error, StudyError), error.exit_code) == (True, 3)
@@ -154,7 +154,7 @@ def test_the_number_of_views_is_limited(tmp_path: Path, images: int, max_views: 
     for number in range(images):
         write_png(tmp_path / "study" / f"{number}.png", noise_image(number))
     found = read_study(tmp_path / "study", as_study=True)
-    drafter = Drafter(tiny_checkpoint())
+    drafter = Drafter.from_checkpoint(tiny_checkpoint())
     (result,) = drafter.draft_all([found], decoding=METHODS[0], limits=StudyLimits(max_views=max_views))
     assert isinstance(result, ScopeError) is refused
     if refused:

@@ -52,7 +52,9 @@ def test_training_and_drafting_give_the_model_the_same_pixels(image: Path, tmp_p
 
 
 def test_the_steps_are_recorded_with_their_parameters(image: Path) -> None:
-    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=[{"name": "median", "size": 5}, {"name": "clahe"}])))
+    drafter = Drafter.from_checkpoint(
+        tiny_checkpoint(tiny_config(preprocessing=[{"name": "median", "size": 5}, {"name": "clahe"}]))
+    )
     report = drafter.draft(read_study(image), decoding=Decoding(max_tokens=4))
     assert report.provenance.preprocessing == (
         {"name": "median", "size": 5},
@@ -61,12 +63,12 @@ def test_the_steps_are_recorded_with_their_parameters(image: Path) -> None:
 
 
 def test_a_model_without_steps_records_none(image: Path) -> None:
-    report = Drafter(tiny_checkpoint()).draft(read_study(image), decoding=Decoding(max_tokens=4))
+    report = Drafter.from_checkpoint(tiny_checkpoint()).draft(read_study(image), decoding=Decoding(max_tokens=4))
     assert report.provenance.preprocessing == ()
 
 
 def test_a_blank_image_stays_blank_after_all_steps(tmp_path: Path) -> None:
-    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=STEPS)))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(preprocessing=STEPS)))
     report = drafter.draft(read_study(write_png(tmp_path / "a.png", np.zeros((40, 50), dtype=np.uint8))))
     assert report.sections[0].text == "The image is blank, so no finding can be described."
 
@@ -76,6 +78,6 @@ def test_the_stages_are_those_of_the_images_that_the_model_gets(tmp_path: Path) 
     for number, view in enumerate(("LL", "PA"), start=1):
         write_dicom(tmp_path / f"{number}.dcm", pixels, ViewPosition=view, SOPInstanceUID=f"1.2.{number}")
     config = tiny_config(scope={"views": (ViewPosition.PA.value,)}, preprocessing=(step("median"),))
-    (found,) = Drafter(tiny_checkpoint(config)).preprocessing_stages(read_study(tmp_path))
+    (found,) = Drafter.from_checkpoint(tiny_checkpoint(config)).preprocessing_stages(read_study(tmp_path))
     assert [name for name, _ in found.stages] == ["image", "median"]
     assert found.stages[0][1].shape == (60, 50)

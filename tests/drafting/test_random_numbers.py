@@ -13,7 +13,7 @@ import torch
 from pydicom.uid import generate_uid
 
 from report_gen.drafting import Drafter, DraftRequest
-from report_gen.drafting.drafter import _study_generator
+from report_gen.drafting.checkpoint_generator import _study_generator
 from report_gen.drafting.image_fitting import digest_pixels
 from report_gen.drafting.prepared_study import LoadedStudy
 from report_gen.drafting.preprocessing import StudyPreprocessor
@@ -33,7 +33,7 @@ def checkpoint() -> Checkpoint:
 
 
 def draft(checkpoint: Checkpoint, found: Study, **options: Any) -> list[str]:
-    report = Drafter(checkpoint, device="cpu").draft(found, decoding=SAMPLED, **options)
+    report = Drafter.from_checkpoint(checkpoint, device="cpu").draft(found, decoding=SAMPLED, **options)
     return [section.text for section in report.sections]
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
+from report_gen.drafting.checkpoint_generator import CheckpointGenerator
 from report_gen.drafting.report_composing import ReportComposer
+from report_gen.drafting.report_generator import GeneratedDraft
 from report_gen.drafting.request import DraftRequest
-from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.records import Finding, FindingState, parse_report
 from tests.builders import FINDINGS, study, tiny_checkpoint
@@ -18,22 +18,18 @@ from tests.builders import FINDINGS, study, tiny_checkpoint
 @pytest.mark.parametrize(("removed", "counted"), [(0, ""), (1, "1 sentence was"), (2, "2 sentences were")])
 def test_a_notice_counts_the_removed_sentences(removed: int, counted: str, tmp_path: Path) -> None:
     sections = parse_report("FINDINGS: There is a small pleural effusion.")
-    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype="float32").compose(
+    report = ReportComposer(CheckpointGenerator(tiny_checkpoint()).info).compose(
         DraftRequest(study(tmp_path)),
-        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
-        attributes=(),
-        text=GeneratedText(sections, 0.5, removed=removed),
-        prompt=FittedPrompt([5, 6], 40, ("second",)),
-        notices=("first",),
+        GeneratedDraft(
+            text=GeneratedText(sections, 0.5, removed=removed),
+            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+            notices=("first",),
+            max_report_tokens=40,
+        ),
         decoding=Decoding(),
     )
     assert report.sections == sections
-    assert report.notices[:2] == ("first", "second")
-    assert {key: report.provenance.decoding[key] for key in ("max_tokens", "prompt_tokens", "prompt_shortened")} == {
-        "max_tokens": 40,
-        "prompt_tokens": 2,
-        "prompt_shortened": True,
-    }
+    assert report.notices[0] == "first"
     stated = [notice for notice in report.notices if " removed: " in notice]
     assert stated == [f"{counted} removed: no predicted finding supports the text"] * bool(removed)
 
@@ -41,14 +37,15 @@ def test_a_notice_counts_the_removed_sentences(removed: int, counted: str, tmp_p
 def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None:
     checkpoint = tiny_checkpoint()
     checkpoint.model.config = checkpoint.model.config.model_copy(update={"notice": "a demonstration"})
-    composer = ReportComposer(checkpoint, device=torch.device("cpu"), dtype="float32")
+    composer = ReportComposer(CheckpointGenerator(checkpoint).info)
     written = composer.compose(
         DraftRequest(study(tmp_path)),
-        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
-        attributes=(),
-        text=GeneratedText(parse_report("FINDINGS: Clear lungs."), 0.5),
-        prompt=FittedPrompt([5, 6], 40, ()),
-        notices=("another",),
+        GeneratedDraft(
+            text=GeneratedText(parse_report("FINDINGS: Clear lungs."), 0.5),
+            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+            notices=("another",),
+            max_report_tokens=40,
+        ),
         decoding=Decoding(),
     )
     blank = composer.compose_blank(DraftRequest(study(tmp_path)), notices=("another",), decoding=Decoding())
@@ -57,13 +54,14 @@ def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Path) -> None:
-    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype="float32").compose(
+    report = ReportComposer(CheckpointGenerator(tiny_checkpoint()).info).compose(
         DraftRequest(study(tmp_path)),
-        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
-        attributes=(),
-        text=GeneratedText(parse_report("FINDINGS: There is a small"), 0.5, ended=ended),
-        prompt=FittedPrompt([5, 6], 40, ()),
-        notices=(),
+        GeneratedDraft(
+            text=GeneratedText(parse_report("FINDINGS: There is a small"), 0.5, ended=ended),
+            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+            notices=(),
+            max_report_tokens=40,
+        ),
         decoding=Decoding(),
     )
     notice = "the text is incomplete: it was cut at 40 tokens; complete it by hand"

@@ -159,7 +159,7 @@ INDICATIONS = ("", "Cough.", LONG, CAPITALS, "Fever and cough for three weeks.",
 @pytest.fixture(scope="module")
 def drafter() -> Drafter:
     """A drafter whose decoder has too few positions for the long indications: 128, of which 19 are visual tokens."""
-    return Drafter(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS})))
+    return Drafter.from_checkpoint(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS})))
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ def test_too_many_images_for_the_decoder_cost_only_their_own_study(tmp_path: Pat
     few, many = study(tmp_path, 0), study(tmp_path, 1)
     images = many.images * 12
     many = replace(many, series=(replace(many.series[0], images=images),))
-    first, refused, last = Drafter(checkpoint).draft_all(
+    first, refused, last = Drafter.from_checkpoint(checkpoint).draft_all(
         [few, many, few], decoding=Decoding(max_tokens=5), batch_size=3
     )
     assert isinstance(refused, StudyError)

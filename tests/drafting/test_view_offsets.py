@@ -52,7 +52,7 @@ def test_a_batch_has_the_offsets_of_the_headers(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["recurrent", "attention"])
 def test_findings_depend_on_distances_and_not_on_the_order_of_the_files(kind: str, tmp_path: Path) -> None:
     config = tiny_config(findings={"present": THRESHOLDS}, sequence={"kind": kind, "width": 16}, volumes=VOLUMES)
-    drafter = Drafter(tiny_checkpoint(config))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(config))
 
     def probabilities(order: Sequence[int], scale: float = 1.0) -> list[float | None]:
         report = drafter.draft(slices(tmp_path, order, scale), decoding=Decoding(method="greedy", max_tokens=2))

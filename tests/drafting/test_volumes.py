@@ -19,7 +19,7 @@ BRIEF = Decoding(max_tokens=8)
 
 
 def drafter(**changes: object) -> Drafter:
-    return Drafter(Checkpoint(tiny_model(tiny_config(**changes)), tokenizer(), PROMPT, "ab" * 32))
+    return Drafter.from_checkpoint(Checkpoint(tiny_model(tiny_config(**changes)), tokenizer(), PROMPT, "ab" * 32))
 
 
 def series(folder: Path, slices: int = 20) -> Path:

@@ -61,7 +61,7 @@ def bright_attention(**changes: Any) -> Drafter:
         return replace(visual, finding_attention=weights)
 
     model.encode_images = encode  # type: ignore[method-assign]
-    return Drafter(checkpoint)
+    return Drafter.from_checkpoint(checkpoint)
 
 
 def box(finding: str, center: tuple[float, float], half: tuple[float, float]) -> dict[str, Any]:
@@ -140,9 +140,9 @@ def test_boxes_of_a_cropped_image_are_in_shares_of_the_whole_image(tmp_path: Pat
 
 
 def test_attention_that_ignores_the_image_gets_a_verdict(tmp_path: Path) -> None:
-    drafter = Drafter(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS})))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(findings={"present": THRESHOLDS})))
     with torch.no_grad():
-        drafter._model.projector.finding_queries.zero_()
+        drafter.generator._model.projector.finding_queries.zero_()
     result = evaluated(drafter, corpus(tmp_path))
     run = locations(result)
     assert value(run, "pointing game") == pytest.approx(4 / 6 * 1 / 4)  # one of four patches, for four boxes

@@ -76,7 +76,7 @@ def text_model(checkpoint: Path) -> Drafter:
         for mlp in (loaded.model.projector.finding_mlp, loaded.model.projector.patch_mlp):
             for parameter in mlp[-1].parameters():
                 parameter.zero_()
-    return Drafter(loaded)
+    return Drafter.from_checkpoint(loaded)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.image_steps import anatomy
 
 
 def drafter() -> Drafter:
-    return Drafter(tiny_checkpoint())
+    return Drafter.from_checkpoint(tiny_checkpoint())
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(64, 32), (40, 80)])
@@ -44,7 +44,7 @@ def test_the_place_of_a_cropped_image(tmp_path: Path) -> None:
     """The model gets the right half; the heat map shows the whole image."""
     pixels = np.zeros((64, 128), dtype=np.uint8)
     pixels[:, 64:] = 255 * anatomy(64, 64)
-    cropping = Drafter(tiny_checkpoint(tiny_config(preprocessing=[{"name": "crop_borders"}])))
+    cropping = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(preprocessing=[{"name": "crop_borders"}])))
     heatmap = cropping.attention_map(read_study(write_png(tmp_path / "a.png", pixels)))
     np.testing.assert_allclose(heatmap.image, pixels / 255, atol=1e-3)
     assert heatmap.square == (64, 0, 64)
@@ -76,7 +76,7 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
 
     monkeypatch.setattr(checkpoint.model, "encode_images", encode_images)
     image = write_dicom(tmp_path / "a.dcm", noise_image().astype(np.uint16), ViewPosition="LL")
-    heatmap = Drafter(checkpoint).attention_map(read_study(image))
+    heatmap = Drafter.from_checkpoint(checkpoint).attention_map(read_study(image))
     for name, weights in heatmap.weights.items():
         np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
     pixel_values, view_positions, view_mask, _, view_offsets = given
@@ -93,7 +93,7 @@ def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path
         replace(frontal.images[0], view_position=ViewPosition.PA),
     )
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
-    heatmap = Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))).attention_map(both)
+    heatmap = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))).attention_map(both)
     np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
 
 
@@ -115,7 +115,7 @@ def test_drafting_reports_the_attention_of_the_heat_map(
     pixels = np.zeros((rows, columns), dtype=np.uint8)
     pixels[:64, -64:] = 255 * anatomy(64, 64)
     studies = [read_study(write_png(tmp_path / "a.png", pixels)), study(tmp_path)]
-    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=steps)))
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(tiny_config(preprocessing=steps)))
     for batch_size in (1, 2):
         collected = collect(drafter, studies, batch_size=batch_size)
         assert [name for name, _ in collected] == ["a", "study-0"]
@@ -137,7 +137,7 @@ def test_of_two_views_the_attention_of_the_one_that_the_model_gets_is_reported(t
         replace(frontal.images[0], view_position=ViewPosition.PA),
     )
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
-    ((_, attention),) = collect(Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))), [both])
+    ((_, attention),) = collect(Drafter.from_checkpoint(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))), [both])
     assert attention.image.path == frontal.images[0].path
 
 

@@ -81,19 +81,19 @@ def test_a_rounded_decoder_gives_similar_probabilities(transformer: dict[str, An
 
 def test_drafts_with_8_bit_weights_say_so(tmp_path: Path) -> None:
     image = write_png(tmp_path / "chest.png", np.zeros((40, 30), np.uint8))
-    drafter = Drafter(tiny_checkpoint(), device="cpu", dtype="int8")
+    drafter = Drafter.from_checkpoint(tiny_checkpoint(), device="cpu", dtype="int8")
     provenance = drafter.draft(read_study(image), decoding=Decoding(max_tokens=5)).provenance
     assert provenance is not None
     assert provenance.decoding["dtype"] == "int8"
 
 
 def test_a_gpu_has_no_8_bit_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("report_gen.drafting.drafter.resolve_device", lambda _: torch.device("cuda"))
+    monkeypatch.setattr("report_gen.drafting.checkpoint_generator.resolve_device", lambda _: torch.device("cuda"))
     with pytest.raises(UsageError, match="dtype int8 is for the CPU only"):
-        Drafter(tiny_checkpoint(), dtype="int8")
+        Drafter.from_checkpoint(tiny_checkpoint(), dtype="int8")
 
 
 def test_a_build_without_8_bit_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(int8_linear, "_is_available", lambda: False)
     with pytest.raises(UsageError, match=r"dtype int8: this build .* choose auto, float32 or bfloat16"):
-        Drafter(tiny_checkpoint(), device="cpu", dtype="int8")
+        Drafter.from_checkpoint(tiny_checkpoint(), device="cpu", dtype="int8")

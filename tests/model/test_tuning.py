@@ -54,7 +54,7 @@ def test_a_damaged_file_is_no_setting(content: str) -> None:
 
 def dtype_of(folder: Path, dtype: str) -> str:
     drafter: Drafter = load_drafter(folder, device="cpu", dtype=dtype)  # type: ignore[arg-type]
-    return drafter._reports._dtype
+    return drafter.info.dtype
 
 
 def test_drafts_use_the_settings_unless_the_user_chooses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,8 +83,8 @@ def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool
             name=f"default draft, batch {batch}",
             units=batch,
             unit="study",
-            ours=_drafts(Drafter(ours), chosen),
-            theirs=None if theirs is None else _drafts(Drafter(theirs), chosen),
+            ours=_drafts(Drafter.from_checkpoint(ours), chosen),
+            theirs=None if theirs is None else _drafts(Drafter.from_checkpoint(theirs), chosen),
         )
     for name, decoding in (("greedy", Decoding()), ("beam", Decoding(method="beam"))):
         for batch in (1, 8, 32):

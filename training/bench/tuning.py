@@ -62,7 +62,7 @@ def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> It
     all_threads = torch.get_num_threads()
     exact: list[Report] = []
     for dtype in DTYPES:
-        drafter = Drafter(load_checkpoint(checkpoint), device="cpu", dtype=dtype)
+        drafter = Drafter.from_checkpoint(load_checkpoint(checkpoint), device="cpu", dtype=dtype)
         reports = [_draft(drafter, study) for study in studies]
         exact = exact or reports
         schema = drafter.schema

@@ -83,7 +83,7 @@ def measure(
     Raises:
         StudyError: A study cannot be read.
     """
-    drafters = {name: Drafter(checkpoint) for name, checkpoint in checkpoints.items()}
+    drafters = {name: Drafter.from_checkpoint(checkpoint) for name, checkpoint in checkpoints.items()}
     alone: dict[str, list[float]] = {name: [] for name in drafters}
     batched: dict[str, list[float]] = {name: [] for name in drafters}
     for drafter in drafters.values():

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def writers(checkpoint: Checkpoint) -> dict[str, Write]:
     """Return a function for each way to generate texts."""
-    drafter = Drafter(checkpoint, device="cpu", dtype="float32")
+    drafter = Drafter.from_checkpoint(checkpoint, device="cpu", dtype="float32")
 
     def tokens(decoding: Decoding) -> Write:
         def write(studies: Sequence[Study]) -> list[tuple[int, ...]]:

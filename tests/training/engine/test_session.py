@@ -111,7 +111,9 @@ def two_stages(data: Path) -> Recipe:
 
 def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
     checkpoint = load_checkpoint(run / "best")
-    report = Drafter(checkpoint).draft(read_study(data / "images" / "test-1.png"), decoding=Decoding(max_tokens=10))
+    report = Drafter.from_checkpoint(checkpoint).draft(
+        read_study(data / "images" / "test-1.png"), decoding=Decoding(max_tokens=10)
+    )
     assert len(report.findings) == 17
     assert checkpoint.model.config.name == "tiny"
     training = json.loads((run / "best" / "training.json").read_text())

@@ -93,7 +93,7 @@ def call_in_training(model: ReportModel, paths: list[Path]) -> tuple[dict[str, A
 
 
 def call_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
-    drafter = Drafter(Checkpoint(model, tokenizer(), PROMPT, "0" * 64))
+    drafter = Drafter.from_checkpoint(Checkpoint(model, tokenizer(), PROMPT, "0" * 64))
     overrides: Any = dict.fromkeys(FINDINGS, "not-mentioned") | STATES | {"No Finding": "absent"}
     if not model.conditioning.traits.uses_findings:
         overrides = {}
