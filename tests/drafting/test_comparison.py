@@ -371,7 +371,9 @@ def test_the_images_of_a_prior_are_further_views_with_their_days(tmp_path: Path)
 
 
 def test_the_prompt_names_the_views_of_the_study_only(tmp_path: Path) -> None:
-    loaded = make_drafter(tmp_path / "chests").generator._preprocessor.load(DraftRequest(chest(tmp_path, 13, effusion=True)))
+    loaded = make_drafter(tmp_path / "chests").generator._preprocessor.load(
+        DraftRequest(chest(tmp_path, 13, effusion=True))
+    )
     assert not isinstance(loaded, StudyError)
     prior = replace(loaded, views=(ViewPosition.LATERAL,))
     sequence = {"kind": "attention", "width": 8, "heads": 2, "priors": True}
