@@ -100,17 +100,20 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     return Prompt("\n".join(line for line in kept if line), name=str(file))
 
 
-def render(prompt: Prompt, values: PromptValues) -> str:
+def render(prompt: Prompt, values: PromptValues, *, longest: int = LONGEST_VALUE) -> str:
     """Fill the placeholders of a prompt. A line whose placeholders are all empty is omitted.
 
-    A value becomes one line of at most `LONGEST_VALUE` characters without control characters and de-identification
-    marks. Values are not searched for placeholders.
+    A value becomes one line of at most `longest` characters without control characters and de-identification marks.
+    Values are not searched for placeholders.
 
     Args:
         prompt: The prompt.
         values: What is known about the study.
+        longest: Largest number of characters of a value.
     """
-    cleaned = {name: cut_at_word(clean_value(getattr(values, name)), LONGEST_VALUE) for name in prompt.placeholders}
+    cleaned = {
+        name: cut_at_word(clean_value(getattr(values, name), longest=longest), longest) for name in prompt.placeholders
+    }
     lines = []
     for line in prompt.text.splitlines():
         names = _PLACEHOLDER.findall(line)
@@ -119,10 +122,10 @@ def render(prompt: Prompt, values: PromptValues) -> str:
     return "\n".join(lines)
 
 
-def clean_value(text: str) -> str:
+def clean_value(text: str, *, longest: int = LONGEST_VALUE) -> str:
     """Return a value as one line without control characters and de-identification marks.
 
-    At most `LONGEST_READ` characters are read, and no more than are needed for a value longer than `LONGEST_VALUE`. A
+    At most `LONGEST_READ` characters are read, and no more than are needed for a value longer than `longest`. A
     text without letters and digits becomes empty.
     """
     text, cleaned, rest = text[:LONGEST_READ], "", ""
@@ -132,7 +135,7 @@ def clean_value(text: str) -> str:
         cleaned = _clean(f"{cleaned} {block.removesuffix(rest)}")
         if not any(map(str.isalnum, cleaned)):
             cleaned = ""
-        elif len(cleaned) > LONGEST_VALUE:
+        elif len(cleaned) > longest:
             break
     return cleaned
 

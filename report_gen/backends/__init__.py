@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.backends.chat_prompt import LONGEST_CHAT_VALUE
     from report_gen.backends.description import (
+        DESCRIPTION_SUFFIX,
         BackendDescription,
         ModelDescription,
         built_in_descriptions,
+        describe_folder,
         describe_hub_model,
         load_description,
     )
@@ -28,10 +31,13 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "chat_prompt": ("LONGEST_CHAT_VALUE",),
             "description": (
+                "DESCRIPTION_SUFFIX",
                 "BackendDescription",
                 "ModelDescription",
                 "built_in_descriptions",
+                "describe_folder",
                 "describe_hub_model",
                 "load_description",
             ),
@@ -48,6 +54,8 @@ else:
     )
 
 __all__ = [
+    "DESCRIPTION_SUFFIX",
+    "LONGEST_CHAT_VALUE",
     "Backend",
     "BackendDescription",
     "BackendInfo",
@@ -58,6 +66,7 @@ __all__ = [
     "Pixels",
     "Reply",
     "built_in_descriptions",
+    "describe_folder",
     "describe_hub_model",
     "load_description",
 ]

@@ -29,6 +29,9 @@ from report_gen.errors import UsageError
 from report_gen.prompting import Prompt, PromptValues, prompt_files, render
 from report_gen.toml_files import describe_fault, parse_toml, read_toml_file
 
+LONGEST_CHAT_VALUE = 4000
+"""Largest number of characters of a value in the prompt. Chat models have a context of thousands of tokens."""
+
 _Text = Annotated[str, Field(max_length=2**16)]
 
 
@@ -65,7 +68,7 @@ class ChatPrompt:
             values: What the prompt says about the study.
             images: Images of the study, which precede the text of the user.
         """
-        system = render(self.system, values)
+        system = render(self.system, values, longest=LONGEST_CHAT_VALUE)
         examples = (
             message
             for user, assistant in self.examples
@@ -74,7 +77,7 @@ class ChatPrompt:
         return (
             *((ChatMessage(role="system", text=system),) if system else ()),
             *examples,
-            ChatMessage(role="user", text=render(self.user, values), images=images),
+            ChatMessage(role="user", text=render(self.user, values, longest=LONGEST_CHAT_VALUE), images=images),
         )
 
 

@@ -24,7 +24,7 @@ BackendName = Literal["image-text", "encoder-decoder", "endpoint"]
 """`image-text`: AutoModelForImageTextToText of transformers. `encoder-decoder`: its VisionEncoderDecoderModel.
 `endpoint`: a server with the chat completions of the OpenAI API."""
 
-SUFFIX = ".toml"
+DESCRIPTION_SUFFIX = ".toml"
 _DESCRIPTIONS = files(__package__) / "descriptions"
 
 
@@ -132,7 +132,7 @@ class ModelDescription:
 
 def built_in_descriptions() -> dict[str, Traversable]:
     """Return the description files of the package by their names."""
-    found = {Path(one.name).stem: one for one in _DESCRIPTIONS.iterdir() if one.name.endswith(SUFFIX)}
+    found = {Path(one.name).stem: one for one in _DESCRIPTIONS.iterdir() if one.name.endswith(DESCRIPTION_SUFFIX)}
     return dict(sorted(found.items()))
 
 
@@ -159,6 +159,18 @@ def describe_hub_model(model: str) -> ModelDescription:
         model: Name at the hub, such as `google/medgemma-1.5-4b-it`.
     """
     return _load({"name": model, "backend": "image-text", "model": model}, model, Path())
+
+
+def describe_folder(folder: Path, model_type: str) -> ModelDescription:
+    """Return the description of a model of transformers in a folder, with defaults.
+
+    Args:
+        folder: The folder.
+        model_type: Type of the model in its configuration.
+    """
+    backend = "encoder-decoder" if model_type == "vision-encoder-decoder" else "image-text"
+    name = folder.resolve().name[:200]
+    return _load({"name": name, "backend": backend, "model": str(folder.resolve())}, str(folder), folder)
 
 
 def _load(content: dict[str, Any], source: str, folder: Path) -> ModelDescription:

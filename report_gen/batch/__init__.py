@@ -10,14 +10,14 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.batch.engines import draft_here, draft_in_processes
     from report_gen.batch.ray_engine import count_rows, draft_on_ray, read_refused
-    from report_gen.batch.records import BatchSettings, DraftedStudy, StudyTask, digest_manifests
+    from report_gen.batch.records import BatchSettings, DraftedStudy, StudyTask, digest_sources
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "engines": ("draft_here", "draft_in_processes"),
             "ray_engine": ("count_rows", "draft_on_ray", "read_refused"),
-            "records": ("BatchSettings", "DraftedStudy", "StudyTask", "digest_manifests"),
+            "records": ("BatchSettings", "DraftedStudy", "StudyTask", "digest_sources"),
         },
     )
 
@@ -26,7 +26,7 @@ __all__ = [
     "DraftedStudy",
     "StudyTask",
     "count_rows",
-    "digest_manifests",
+    "digest_sources",
     "draft_here",
     "draft_in_processes",
     "draft_on_ray",

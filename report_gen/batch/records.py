@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from report_gen.arguments import DtypeName
 from report_gen.errors import ReportGenError
-from report_gen.model import manifest_digest
 from report_gen.outputs import DocumentOptions
 
 if TYPE_CHECKING:
-    from report_gen.drafting import DraftRequest, StudyLimits
-    from report_gen.generation import Decoding
+    from report_gen.drafting import DraftRequest, ModelSource, StudyLimits
+    from report_gen.generation import DecodingChoice
     from report_gen.imaging.scope_choice import ModelScope
 
 
@@ -22,17 +21,19 @@ if TYPE_CHECKING:
 class BatchSettings:
     """What the drafts of a batch have in common."""
 
-    checkpoints: Mapping[str, Path]
-    """Folders of the models that may draft, by name."""
+    sources: Mapping[str, ModelSource]
+    """The models that may draft, by name."""
     scopes: Mapping[str, ModelScope]
     """Scope of each model, by its name."""
     digests: str
-    """`digest_manifests` of the checkpoints, which must not change until a model is loaded."""
+    """`digest_sources` of the models, which must not change until a model is loaded."""
     base: str | None
     """Base of a checkpoint that is an adapter, see `load_checkpoint`."""
     device: str
     dtype: DtypeName
-    decoding: Decoding
+    allow_remote: bool
+    """Whether images may be sent to a model on another computer."""
+    decoding: DecodingChoice
     batch_size: int
     """Number B of studies that the decoder processes together."""
     limits: StudyLimits
@@ -87,10 +88,10 @@ class DraftedStudy:
     """Drawing of the preprocessing, PNG; None if none was requested."""
 
 
-def digest_manifests(checkpoints: Mapping[str, Path]) -> str:
-    """Return the SHA-256 of the manifest of each checkpoint, which identify the content of their files.
+def digest_sources(sources: Mapping[str, ModelSource]) -> str:
+    """Return what identifies each model and its settings, see `ModelSource.digest`.
 
     Raises:
         CheckpointError: A checkpoint has no manifest.
     """
-    return " ".join(map(manifest_digest, checkpoints.values()))
+    return " ".join(source.digest() for source in sources.values())

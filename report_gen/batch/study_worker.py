@@ -9,11 +9,10 @@ from functools import partial
 
 import torch
 
-from report_gen.batch.records import BatchSettings, Document, DraftedStudy, StudyTask, digest_manifests
-from report_gen.drafting import Drafted, Drafter, DrafterSet, load_tuned_drafter
+from report_gen.batch.records import BatchSettings, Document, DraftedStudy, StudyTask, digest_sources
+from report_gen.drafting import Drafted, Drafter, DrafterSet
 from report_gen.errors import CheckpointError, OutputError, StudyError, UsageError, without_traceback
 from report_gen.imaging import limit_memory
-from report_gen.model import read_model_card
 from report_gen.outputs import DraftDocument, get_format
 from report_gen.records import Report
 from report_gen.terminal import name_options
@@ -32,7 +31,7 @@ class StudyWorker:
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
         self._drafters = DrafterSet(partial(_load, settings), settings.scopes)
-        self._cards = {name: read_model_card(folder) for name, folder in settings.checkpoints.items()}
+        self._cards = {name: source.model_card() for name, source in settings.sources.items()}
 
     def load(self, tasks: Sequence[StudyTask]) -> None:
         """Load the models that draft studies first. Otherwise they are loaded when a study needs them.
@@ -93,7 +92,7 @@ class StudyWorker:
         """Return the document of a study; with images, the attention of the findings if the model has findings."""
         study, settings = task.request.study, self._settings
         max_views = settings.limits.max_views
-        with_attention = with_images and bool(drafted.drafter.schema.stated)
+        with_attention = with_images and drafted.drafter.info.has_attention
         given = partial(drafted.drafter.given_slices, study, max_views=max_views)
         return DraftDocument(
             report=replace(report, notices=tuple(map(name_options, report.notices))),
@@ -120,11 +119,11 @@ def worker_process(settings: BatchSettings) -> Iterator[StudyWorker]:
 
 
 def _load(settings: BatchSettings, name: str) -> Drafter:
-    """Load a model, unless one of the checkpoints was replaced since their manifests were read."""
-    drafter = load_tuned_drafter(
-        settings.checkpoints[name], base=settings.base, device=settings.device, dtype=settings.dtype
+    """Load a model, unless one of the models was replaced since their digests were read."""
+    drafter = settings.sources[name].load(
+        base=settings.base, device=settings.device, dtype=settings.dtype, allow_remote=settings.allow_remote
     )
-    if digest_manifests(settings.checkpoints) != settings.digests:  # a training run replaces its best one
+    if digest_sources(settings.sources) != settings.digests:  # a training run replaces its best one
         raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
     return drafter
 
@@ -154,7 +153,7 @@ def _draw_attention(document: DraftDocument) -> bytes:
     from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
 
     if document.attention is None:
-        raise UsageError("--attention: the model has no findings, so there is nothing to draw; leave the option out")
+        raise UsageError("--attention: the model has no attention over findings to draw; leave the option out")
     return format_overlay(document.report, document.attention)
 
 

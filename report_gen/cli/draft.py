@@ -25,15 +25,17 @@ from report_gen.cli.document_options import (
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
-from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
+from report_gen.cli.draft_models import check_model_options, choose_models_of, choose_sources, read_scopes
 from report_gen.cli.drawing_options import Attention, ShowPreprocessing, check_drawings, check_output_options
 from report_gen.cli.many_studies import Engine, ShardOption, Workers, check_engine, parse_shard, worker_memory
 from report_gen.cli.missing_paths import report_missing_paths
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
+    AllowRemote,
     Base,
     Candidates,
+    Checkpoint,
     Device,
     Dtype,
     LimitMemory,
@@ -75,15 +77,9 @@ def draft(
         ),
     ] = None,
     formats: Formats = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(
-            readable=False,
-            help="Checkpoint folder, or name of an embedded model. Default: of the embedded models the first one that "
-            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration).",
-        ),
-    ] = None,
+    checkpoint: Checkpoint = None,
     base: Base = None,
+    allow_remote: AllowRemote = False,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
     technique: Annotated[str | None, typer.Option(help="How the images were acquired.")] = None,
     prior: Prior = None,
@@ -136,8 +132,8 @@ def draft(
     force: Annotated[
         bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
     ] = False,
-    method: Method = "beam",
-    candidates: Candidates = 8,
+    method: Method = None,
+    candidates: Candidates = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
     batch_size: Annotated[
         int,
@@ -188,7 +184,6 @@ def draft(
     chosen_shard = parse_shard(shard)
     one_study = {"--attention": attention, "--show-preprocessing": show_preprocessing, "--revises": revises}
     check_engine(engine, output, {**one_study, "--overwrite": overwrite})
-    decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
     report_missing_paths(paths, sys.argv[1:])
     drafts = DraftRequirements(
@@ -199,12 +194,13 @@ def draft(
         technique=technique,
         comparison=comparison,
         force=force,
-        decoding=decoding,
+        decoding=choose_decoding(method, candidates, seed),
     )
-    checkpoints = check_model_options(overrides, locations, drafts.attributes, choose_checkpoints(checkpoint))
+    sources = check_model_options(overrides, locations, drafts.attributes, choose_sources(checkpoint))
     batch = DraftBatch(
-        checkpoints=checkpoints,
+        sources=sources,
         base=base,
+        allow_remote=allow_remote,
         device=device,
         dtype=dtype,
         drafts=drafts,
@@ -249,7 +245,7 @@ def _draft_paths(
         if shard is not None:
             print_notice(f"studies of shard {shard}: {len(studies)}")
         if studies:
-            scopes = read_scopes(batch.checkpoints)
+            scopes = read_scopes(batch.sources)
             choose = partial(choose_models_of, scopes=scopes, force=batch.drafts.force, max_views=batch.max_views)
             models, outside = choose(studies)
             others, _ = choose(elsewhere)

@@ -16,7 +16,7 @@ from report_gen.batch import (
     DraftedStudy,
     StudyTask,
     count_rows,
-    digest_manifests,
+    digest_sources,
     draft_here,
     draft_in_processes,
     draft_on_ray,
@@ -32,8 +32,8 @@ from report_gen.outputs import DocumentOptions, OutputFormat
 from report_gen.terminal import StopCheck, print_notice
 
 if TYPE_CHECKING:
-    from report_gen.drafting import DraftRequest, PriorStudy
-    from report_gen.generation import Decoding
+    from report_gen.drafting import DraftRequest, ModelSource, PriorStudy
+    from report_gen.generation import DecodingChoice
     from report_gen.imaging.scope_choice import ModelScope
     from report_gen.records import FindingLocation, FindingState, Study
 
@@ -49,7 +49,7 @@ class DraftRequirements:
     technique: str | None
     comparison: str | None
     force: bool
-    decoding: Decoding
+    decoding: DecodingChoice
 
     def request(self, study: Study, priors: Sequence[PriorStudy]) -> DraftRequest:
         """Return the request for the draft of a study."""
@@ -77,9 +77,11 @@ class DraftRequirements:
 class DraftBatch:
     """The options of a call: the model, the drafts, and what is written of them."""
 
-    checkpoints: Mapping[str, Path]
-    """Folders of the models that may draft, by name."""
+    sources: Mapping[str, ModelSource]
+    """The models that may draft, by name."""
     base: str | None
+    allow_remote: bool
+    """Whether images may be sent to a model on another computer."""
     device: str
     dtype: DtypeName
     drafts: DraftRequirements
@@ -110,7 +112,8 @@ class DraftBatch:
     def worker_settings(self, scopes: Mapping[str, ModelScope], digests: str) -> BatchSettings:
         """Return what the process that drafts needs to know."""
         return BatchSettings(
-            checkpoints=self.checkpoints,
+            sources=self.sources,
+            allow_remote=self.allow_remote,
             scopes=scopes,
             digests=digests,
             base=self.base,
@@ -172,7 +175,7 @@ def draft_batch(
     Raises:
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
-    digests = digest_manifests(batch.checkpoints)
+    digests = digest_sources(batch.sources)
     settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
     for_workers = batch.worker_settings(scopes, digests)
     if batch.engine == "ray" and batch.output is not None:
@@ -233,7 +236,7 @@ def _draft(
         target,
         attention=batch.attention,
         preprocessing=batch.preprocessing,
-        name_models=len(batch.checkpoints) > 1,
+        name_models=len(batch.sources) > 1,
     )
     if not batch.workers:
         writer.write(_checked(draft_here(settings, tasks), check_stop))

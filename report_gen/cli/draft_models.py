@@ -3,69 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.records import FindingLocation, FindingState
 
 if TYPE_CHECKING:
+    from report_gen.drafting import ModelSource
     from report_gen.imaging.scope_choice import ModelScope
     from report_gen.records import Study
 
 
-def choose_checkpoints(checkpoint: Path | None) -> dict[str, Path]:
-    """Return the checkpoints that may draft, by name: the one that the user chose, or the embedded ones."""
-    from report_gen.model import embedded_checkpoints
+def choose_sources(checkpoint: str | None) -> dict[str, ModelSource]:
+    """Return the models that may draft, by name: the one that the user chose, or the embedded ones.
 
-    return embedded_checkpoints() if checkpoint is None else {str(checkpoint): checkpoint}
+    Raises:
+        CheckpointError: There is no model of this name.
+        UsageError: The description of the model has a fault.
+    """
+    from report_gen.drafting import embedded_sources, find_source
+
+    return embedded_sources() if checkpoint is None else {checkpoint: find_source(checkpoint)}
 
 
 def check_model_options(
     overrides: Mapping[str, FindingState],
     locations: Mapping[str, FindingLocation],
     attributes: Mapping[str, str],
-    checkpoints: Mapping[str, Path],
-) -> dict[str, Path]:
-    """Return the checkpoints whose model knows what the user overrides.
+    sources: Mapping[str, ModelSource],
+) -> dict[str, ModelSource]:
+    """Return the models that know what the user overrides.
 
     Args:
-        checkpoints: Folders of the models that may draft, by name.
+        sources: The models that may draft, by name.
 
     Raises:
         UsageError: No model knows the findings, locations, attributes and values. The error is that of the first one.
         CheckpointError: There are overrides, and a checkpoint has no valid configuration.
     """
     if not (overrides or locations or attributes):
-        return dict(checkpoints)
-    from report_gen.drafting import check_overrides
-    from report_gen.model import read_config
-
-    known: dict[str, Path] = {}
+        return dict(sources)
+    known: dict[str, ModelSource] = {}
     faults: list[UsageError] = []
-    for name, folder in checkpoints.items():
+    for name, source in sources.items():
         try:
-            check_overrides(overrides, locations, attributes, read_config(folder))
+            source.check_overrides(overrides, locations, attributes)
         except UsageError as error:
             faults.append(error)
         else:
-            known[name] = folder
+            known[name] = source
     if not known:
         raise faults[0]
     return known
 
 
-def read_scopes(checkpoints: Mapping[str, Path]) -> dict[str, ModelScope]:
+def read_scopes(sources: Mapping[str, ModelSource]) -> dict[str, ModelScope]:
     """Return the scope of each model by its name.
 
     Raises:
         CheckpointError: A checkpoint has no valid configuration.
     """
-    from report_gen.imaging.scope_choice import ModelScope
-    from report_gen.model import read_config
-
-    configs = {name: read_config(folder) for name, folder in checkpoints.items()}
-    return {name: ModelScope(config.scope, config.volumes is not None) for name, config in configs.items()}
+    return {name: source.scope() for name, source in sources.items()}
 
 
 def choose_models_of(

@@ -12,6 +12,7 @@ import typer
 from report_gen.cli.options import (
     MAX_BOOTSTRAP,
     MAX_SEED,
+    AllowRemote,
     Base,
     Candidates,
     Columns,
@@ -45,9 +46,10 @@ EMBEDDED = "embedded"
 
 def evaluate(
     checkpoint: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="CHECKPOINT", readable=False, help="Checkpoint folder, or `embedded` for the embedded model."
+            metavar="MODEL",
+            help="`embedded`, a checkpoint folder, a description of another model, or `hf:NAME`; see draft --help.",
         ),
     ],
     corpus: Annotated[
@@ -57,6 +59,7 @@ def evaluate(
         ),
     ],
     base: Base = None,
+    allow_remote: AllowRemote = False,
     layout: Layout = None,
     columns: Columns = None,
     split: Annotated[str, typer.Option(help="Split to draft: train, val, test or all.")] = "test",
@@ -79,8 +82,8 @@ def evaluate(
             "mention count as absent.",
         ),
     ] = False,
-    method: Method = "beam",
-    candidates: Candidates = 8,
+    method: Method = None,
+    candidates: Candidates = None,
     bootstrap: Annotated[
         int, typer.Option(min=100, max=MAX_BOOTSTRAP, help="Bootstrap samples for intervals and tests.")
     ] = 2000,
@@ -110,8 +113,8 @@ def evaluate(
     from report_gen.metrics import ScoreMethod
 
     with TemporaryDirectory(prefix="report-gen-") as store:
-        folder = None if str(checkpoint) == EMBEDDED else checkpoint
-        drafter = load_drafter(folder, base=base, device=device, dtype=dtype)
+        name = None if checkpoint == EMBEDDED else checkpoint
+        drafter = load_drafter(name, base=base, device=device, dtype=dtype, allow_remote=allow_remote)
         schema = drafter.schema if findings is None else load_findings(findings)
         studies = list(
             read_corpus(
@@ -133,10 +136,10 @@ def evaluate(
         result = evaluation.evaluate(
             drafter,
             rows,
-            decoding=choose_decoding(method, candidates, seed),
+            decoding=choose_decoding(method, candidates, seed).apply(drafter.info.decoding),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
             training=evaluation.training_reports(studies, rows),
-            nearest=evaluation.nearest_candidates(studies, rows) if nearest else (),
+            nearest=evaluation.nearest_candidates(studies, rows) if nearest and drafter.info.has_features else (),
             boxes=evaluation.training_boxes(studies, rows),
             nih_labels=read_nih_labels(corpus, layout=layout),
             track=_track_images,

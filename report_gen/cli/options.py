@@ -16,7 +16,7 @@ from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter, StudyLimits
-    from report_gen.generation import Decoding
+    from report_gen.generation import DecodingChoice
     from report_gen.records import FindingLocation, FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
@@ -46,10 +46,35 @@ Dtype = Annotated[
         "or float32 on a CPU."
     ),
 ]
-Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
+Checkpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Checkpoint folder, name of an embedded model, description of another model (a TOML file, or the name of "
+        "one in the package), or `hf:NAME` for a model of the Hugging Face hub. Default: of the embedded models the "
+        "first one that was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a "
+        "demonstration).",
+    ),
+]
+AllowRemote = Annotated[
+    bool,
+    typer.Option(
+        "--allow-remote",
+        help="Send the images to the endpoint of the model also if it is on another computer. Every draft says so.",
+    ),
+]
+Method = Annotated[
+    Literal["greedy", "beam", "sample"] | None,
+    typer.Option(help="Decoding method. Default: that of the model; beam for checkpoints of report-gen."),
+]
 Candidates = Annotated[
-    int,
-    typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
+    int | None,
+    typer.Option(
+        min=1,
+        max=64,
+        help="Candidate texts per study; the one most consistent with the findings, or with the other candidates, is "
+        "kept. Default: that of the model; 8 for checkpoints of report-gen.",
+    ),
 ]
 LimitMemory = Annotated[
     str | None,
@@ -95,28 +120,31 @@ _ALWAYS_AVAILABLE = ("auto", "cpu")
 
 
 def load_drafter(
-    checkpoint: Path | None,
+    name: str | None,
     *,
     base: str | None = None,
     device: str,
     dtype: DtypeName,
+    allow_remote: bool = False,
 ) -> Drafter:
-    """Load the checkpoint of a folder, or the embedded one, onto a device.
+    """Load a model onto a device.
 
     Args:
-        checkpoint: Checkpoint folder; None for the embedded checkpoint.
+        name: Name of the model, see `find_source`; None for the embedded checkpoint.
         base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: As in `load_tuned_drafter`.
+        allow_remote: Whether images may be sent to another computer.
 
     Raises:
         UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.
         CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
-    from report_gen.drafting import load_tuned_drafter
+    from report_gen.drafting import embedded_sources, find_source
 
-    return load_tuned_drafter(checkpoint, base=base, device=device, dtype=dtype)
+    source = next(iter(embedded_sources().values())) if name is None else find_source(name)
+    return source.load(base=base, device=device, dtype=dtype, allow_remote=allow_remote)
 
 
 def load_findings(path: Path | None) -> FindingSchema:
@@ -146,13 +174,13 @@ def parse_columns(settings: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
     return columns
 
 
-def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int, seed: int) -> Decoding:
-    """Return the default decoding with the options of a command line."""
-    from dataclasses import replace
+def choose_decoding(
+    method: Literal["greedy", "beam", "sample"] | None, candidates: int | None, seed: int
+) -> DecodingChoice:
+    """Return the options of the decoding that a user chose."""
+    from report_gen.generation import DecodingChoice
 
-    from report_gen.generation import DEFAULT_DECODING
-
-    return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
+    return DecodingChoice(method=method, candidates=candidates, seed=seed)
 
 
 def study_limits(max_views: int | None, timeout: int) -> StudyLimits:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
     from report_gen.drafting.drafter_set import Drafted, DrafterSet
     from report_gen.drafting.limits import StudyLimits
+    from report_gen.drafting.model_source import ModelSource, embedded_sources, find_source
     from report_gen.drafting.prepared_study import LoadedStudy
     from report_gen.drafting.preprocessing import StudyPreprocessor
     from report_gen.drafting.prior_studies import PriorStudy, find_priors, unordered_pairs
@@ -25,6 +26,7 @@ else:
             "drafter": ("Drafter",),
             "drafter_set": ("Drafted", "DrafterSet"),
             "limits": ("StudyLimits",),
+            "model_source": ("ModelSource", "embedded_sources", "find_source"),
             "prepared_study": ("LoadedStudy",),
             "preprocessing": ("StudyPreprocessor",),
             "prior_studies": ("PriorStudy", "find_priors", "unordered_pairs"),
@@ -39,11 +41,14 @@ __all__ = [
     "Drafter",
     "DrafterSet",
     "LoadedStudy",
+    "ModelSource",
     "PriorStudy",
     "StudyLimits",
     "StudyPreprocessor",
     "check_overrides",
+    "embedded_sources",
     "find_priors",
+    "find_source",
     "load_tuned_drafter",
     "resolve_states",
     "unordered_pairs",

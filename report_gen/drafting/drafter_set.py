@@ -10,8 +10,11 @@ from typing import Any
 from report_gen.drafting.drafter import Drafter
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import ScopeError, StudyError
+from report_gen.generation import DecodingChoice
 from report_gen.imaging.scope_choice import ModelScope, name_all_models
 from report_gen.records import Report
+
+_NOTHING_CHOSEN = DecodingChoice()
 
 
 @dataclass(frozen=True)
@@ -43,13 +46,20 @@ class DrafterSet:
         return self._loaded[name]
 
     def draft_all(
-        self, requests: Sequence[DraftRequest], models: Sequence[Sequence[str]], *, force: bool = False, **options: Any
+        self,
+        requests: Sequence[DraftRequest],
+        models: Sequence[Sequence[str]],
+        *,
+        decoding: DecodingChoice = _NOTHING_CHOSEN,
+        force: bool = False,
+        **options: Any,
     ) -> Iterator[Drafted]:
         """Yield the drafts of many studies in order; see `Drafter.draft_all` for the options.
 
         Args:
             requests: A request for each study.
             models: Names of the models that may draft each study, the first one first; see `choose_models`.
+            decoding: The options of the decoding that the user chose; the others are those of each model.
             force: Draft a study with its first model also if the image recognizers of all its models refuse it.
             options: Further arguments of `Drafter.draft_all`.
 
@@ -59,23 +69,33 @@ class DrafterSet:
         for names, group in groupby(zip(requests, map(tuple, models), strict=True), key=lambda pair: pair[1]):
             chosen = [request for request, _ in group]
             first = self.load(names[0])
-            results = first.draft_all(chosen, force=force and len(names) == 1, **options)
+            results = first.draft_all(
+                chosen, decoding=decoding.apply(first.info.decoding), force=force and len(names) == 1, **options
+            )
             for request, result in zip(chosen, results, strict=True):
                 drafted = Drafted(result, names[0], first)
-                yield self._try_others(request, drafted, names[1:], force=force, options=options)
+                yield self._try_others(request, drafted, names[1:], decoding, force=force, options=options)
 
     def _try_others(
-        self, request: DraftRequest, first: Drafted, others: Sequence[str], *, force: bool, options: Mapping[str, Any]
+        self,
+        request: DraftRequest,
+        first: Drafted,
+        others: Sequence[str],
+        decoding: DecodingChoice,
+        *,
+        force: bool,
+        options: Mapping[str, Any],
     ) -> Drafted:
         """Return the draft of the first model, or of the first other one that does not refuse the images."""
         if not others or not isinstance(first.result, ScopeError):
             return first
         for name in others:
             drafter = self.load(name)
-            (result,) = drafter.draft_all([request], **options)
+            (result,) = drafter.draft_all([request], decoding=decoding.apply(drafter.info.decoding), **options)
             if not isinstance(result, ScopeError):
                 return Drafted(result, name, drafter)
         if not force:
             return replace(first, result=name_all_models(request.study.path, first.result, self._scopes))
-        (result,) = first.drafter.draft_all([request], force=True, **options)
+        own = decoding.apply(first.drafter.info.decoding)
+        (result,) = first.drafter.draft_all([request], decoding=own, force=True, **options)
         return Drafted(result, first.model, first.drafter)

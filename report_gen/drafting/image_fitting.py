@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from report_gen.errors import StudyError
 from report_gen.imaging import ONLY_HOUNSFIELD, GdcmProcess, load_image, load_many, load_windows, memory_errors
 from report_gen.imaging.transform import ImageTransform, Placement
-from report_gen.records import Image
+from report_gen.records import Image, Window
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
@@ -87,26 +87,32 @@ def _fit_each(
     fitted: list[tuple[torch.Tensor, Placement]] = []
     notices: list[tuple[str, ...]] = []
     for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
-        pixels, found = _load(transform, image, gdcm)
+        pixels, found = load_in_windows(image, transform.windows, gdcm)
         with memory_errors(image.path):
             fitted.append(transform.fit(pixels, check=check))
         notices.append(found)
         check()
     squares, placements = zip(*fitted, strict=True)
-    return FittedImages(torch.stack(squares), placements, images, _image_notices(notices))
+    return FittedImages(torch.stack(squares), placements, images, image_notices(notices))
 
 
-def _load(transform: ImageTransform, image: Image, gdcm: GdcmProcess) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window, and its notices."""
-    if not transform.windows:
+def load_in_windows(
+    image: Image, windows: Sequence[Window], gdcm: GdcmProcess
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Load the intensities [H,W] of an image, or [C,H,W] if each channel is one of C windows, and its notices.
+
+    Raises:
+        StudyError: The image cannot be read, or there are windows and it is no slice of a CT.
+    """
+    if not windows:
         loaded = load_image(image, gdcm)
         return loaded.pixels, loaded.notices
     if image.window is None:  # no slice of a CT
         raise StudyError(image.path, f"has no Hounsfield units, {ONLY_HOUNSFIELD}")
-    return load_windows(image, transform.windows, gdcm), ()
+    return load_windows(image, windows, gdcm), ()
 
 
-def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return each notice of the V images once, and which images it is about if there are several."""
     numbers: dict[str, list[str]] = {}
     for number, of_image in enumerate(notices, 1):

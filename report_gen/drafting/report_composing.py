@@ -142,6 +142,8 @@ class ReportComposer:
         return Provenance(
             model_name=self._info.name,
             weights_sha256=self._info.weights_sha256,
+            model_revision=self._info.revision,
+            endpoint=self._info.remote,
             program_version=__version__,
             created=creation_time().isoformat(timespec="seconds"),
             study_instance_uid=study.study_instance_uid,

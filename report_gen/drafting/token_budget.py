@@ -11,22 +11,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 
-from report_gen.prompting import LONGEST_READ, LONGEST_VALUE, Prompt, PromptValues, clean_value, cut_at_word, render
+from report_gen.drafting.prompt_values import VALUE_LABELS, describe_shortening
+from report_gen.prompting import LONGEST_VALUE, Prompt, PromptValues, clean_value, cut_at_word, render
 from report_gen.tokenizer import ReportTokenizer
-
-_PRECEDENCE: Mapping[str, str] = MappingProxyType(
-    {
-        "technique": "technique",
-        "indication": "indication",
-        "comparison": "comparison",
-        "study_description": "study description",
-        "admitting_diagnoses": "list of admitting diagnoses",
-        "prior_report": "report of the prior study",
-    }
-)
-"""Values of a prompt that may be shortened, each with its name in notices. The last ones are shortened first."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +28,7 @@ class FittedPrompt:
     notices: tuple[str, ...]
     """Which values were shortened."""
     values: Mapping[str, str] = field(default_factory=dict)
-    """The values of `_PRECEDENCE` that the prompt has, as the model got them; empty where nothing was left."""
+    """The values of `VALUE_LABELS` that the prompt has, as the model got them; empty where nothing was left."""
 
 
 def fit_prompt(
@@ -56,13 +44,13 @@ def fit_prompt(
     Args:
         prompt: The prompt of the model.
         tokenizer: The tokenizer of the model.
-        values: What the prompt says about the study; the values of `_PRECEDENCE` may be shortened.
+        values: What the prompt says about the study; the values of `VALUE_LABELS` may be shortened.
         free_positions: Positions of the decoder for prompt and report: all but those of the visual tokens and of the
             begin token.
         max_report_tokens: Maximum number of report tokens that the user wants.
 
     Returns:
-        The prompt, or None if it leaves no position for a report even without the values of `_PRECEDENCE`.
+        The prompt, or None if it leaves no position for a report even without the values of `VALUE_LABELS`.
     """
 
     def encode(**shortened: str) -> list[int]:
@@ -78,11 +66,11 @@ def fit_prompt(
     limit = max(free_positions - kept_for_report, shortest)
     used: dict[str, str] = {}
     notices: list[str] = []
-    for name, label in _PRECEDENCE.items():
+    for name, label in VALUE_LABELS.items():
         if name in prompt.placeholders:
             given: str = getattr(values, name)
             used[name] = _shorten(given, partial(count_tokens, used, name), limit)
-            notices += _notice(label, given, used[name])
+            notices += describe_shortening(label, given, used[name])
     token_ids = encode(**used)
     return FittedPrompt(token_ids, min(max_report_tokens, free_positions - len(token_ids)), tuple(notices), used)
 
@@ -96,13 +84,3 @@ def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:
     while length and count_tokens(cut_at_word(cleaned, length)) > limit:  # a longer text may have fewer tokens
         length -= 1
     return cut_at_word(cleaned, length)
-
-
-def _notice(label: str, given: str, used: str) -> tuple[str, ...]:
-    """Return a notice if a value of the prompt was shortened or left out."""
-    if not given.strip():
-        return ()
-    cleaned = clean_value(given)
-    if len(used) < len(cleaned) or (used and len(given.rstrip()) > LONGEST_READ):
-        return (f"the {label} is too long: the model got only its first {len(used)} characters",)
-    return () if used else (f"the {label} was left out: no words that the model can use were found in it",)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
+    from report_gen.generation.decoding import DEFAULT_DECODING, Decoding, DecodingChoice
     from report_gen.generation.inference import generate_texts, generate_tokens
     from report_gen.generation.proposals import Proposer, benefits_from_proposals
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
@@ -19,7 +19,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "decoding": ("DEFAULT_DECODING", "Decoding"),
+            "decoding": ("DEFAULT_DECODING", "Decoding", "DecodingChoice"),
             "inference": ("generate_texts", "generate_tokens"),
             "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
@@ -32,6 +32,7 @@ else:
 __all__ = [
     "DEFAULT_DECODING",
     "Decoding",
+    "DecodingChoice",
     "GeneratedText",
     "GeneratedTokens",
     "Proposer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from report_gen.arguments import MAX_SEED, check_count
@@ -60,6 +60,31 @@ class Decoding:
         if self.samples:
             common |= {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
         return common | {"candidates": self.candidates, "remove_unsupported": self.remove_unsupported}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodingChoice:
+    """The options of the decoding that a user chose. The others are those of the model."""
+
+    method: Literal["greedy", "beam", "sample"] | None = None
+    candidates: int | None = None
+    seed: int = 0
+
+    def apply(self, default: Decoding) -> Decoding:
+        """Return the decoding of a model with the chosen options.
+
+        Args:
+            default: Decoding of the model.
+
+        Raises:
+            UsageError: An option is unknown or outside its range.
+        """
+        return replace(
+            default,
+            method=default.method if self.method is None else self.method,
+            candidates=default.candidates if self.candidates is None else self.candidates,
+            seed=self.seed,
+        )
 
 
 DEFAULT_DECODING = Decoding(method="beam", candidates=8, temperature=0.6, remove_unsupported=True)

@@ -48,6 +48,8 @@ class Finding:
     """The finding is "no finding", see `NoFindingRule`. Its state follows from the other findings as well."""
     overridden: bool = False
     """The user set the state."""
+    from_text: bool = False
+    """The state was read from the text of the draft, because the model predicts no findings."""
     location: FindingLocation = UNKNOWN_LOCATION
     """Side and zones that the decoder was conditioned on; unknown for an absent finding."""
     location_overridden: bool = False
@@ -151,6 +153,7 @@ class Provenance:
 
     model_name: str
     weights_sha256: str
+    """SHA-256 of the weights; empty if this computer does not have them, as with an endpoint."""
     program_version: str
     created: str
     """Time of the draft, UTC, ISO 8601."""
@@ -161,6 +164,10 @@ class Provenance:
     """The `name` and the parameters of each step that changed the images before they were resized, in order."""
     comparison: PriorComparison | None = None
     """The earlier study with which the draft was compared."""
+    model_revision: str = ""
+    """Commit of the weights at a hub; empty if there is none."""
+    endpoint: str = ""
+    """Host to which the images were sent, if the model runs on another computer; empty otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,189 @@
+"""Find the model that a user names: a checkpoint of report-gen, or a model behind a backend. Nothing is loaded yet."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from report_gen.arguments import DtypeName
+from report_gen.backends import (
+    DESCRIPTION_SUFFIX,
+    ModelDescription,
+    built_in_descriptions,
+    describe_folder,
+    describe_hub_model,
+    load_description,
+)
+from report_gen.config import ScopeConfig
+from report_gen.drafting.conditioning_inputs import check_overrides
+from report_gen.errors import CheckpointError, UsageError
+from report_gen.imaging.scope_choice import ModelScope
+from report_gen.model import embedded_checkpoints, find_checkpoint, manifest_digest, read_config, read_model_card
+from report_gen.records import FindingLocation, FindingState
+
+if TYPE_CHECKING:
+    from report_gen.drafting.drafter import Drafter
+
+HUB_PREFIX = "hf:"
+"""Beginning of the name of a model of a hub, such as `hf:google/medgemma-1.5-4b-it`."""
+
+
+class ModelSource(Protocol):
+    """A model that is not loaded yet."""
+
+    def scope(self) -> ModelScope:
+        """Return the studies that the model was made for. Raises CheckpointError without a valid configuration."""
+        ...
+
+    def digest(self) -> str:
+        """Return what identifies the model and its settings. Raises CheckpointError if it is not complete."""
+        ...
+
+    def model_card(self) -> str:
+        """Return the model card, in Markdown; empty without one. Raises CheckpointError if it cannot be read."""
+        ...
+
+    def check_overrides(
+        self,
+        overrides: Mapping[str, FindingState],
+        locations: Mapping[str, FindingLocation],
+        attributes: Mapping[str, str],
+    ) -> None:
+        """Raise UsageError if the model does not know what the reader sets."""
+        ...
+
+    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
+        """Load the model.
+
+        Args:
+            base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            dtype: `auto`, `float32`, `bfloat16` or `int8`.
+            allow_remote: Whether images may be sent to another computer.
+
+        Raises:
+            CheckpointError: The model cannot be loaded.
+            UsageError: An argument does not fit the model.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class CheckpointSource:
+    """A checkpoint of report-gen."""
+
+    folder: Path
+
+    def scope(self) -> ModelScope:
+        """Return the studies that the model was made for."""
+        config = read_config(self.folder)
+        return ModelScope(config.scope, config.volumes is not None)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the manifest, which identifies the content of all files."""
+        return manifest_digest(self.folder)
+
+    def model_card(self) -> str:
+        """Return the model card."""
+        return read_model_card(self.folder)
+
+    def check_overrides(
+        self,
+        overrides: Mapping[str, FindingState],
+        locations: Mapping[str, FindingLocation],
+        attributes: Mapping[str, str],
+    ) -> None:
+        """Raise UsageError if the model does not know what the reader sets."""
+        check_overrides(overrides, locations, attributes, read_config(self.folder))
+
+    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
+        """Load the checkpoint with the settings that were measured to be fastest. It sends no image anywhere."""
+        from report_gen.drafting.tuned_drafter import load_tuned_drafter  # imports torch
+
+        return load_tuned_drafter(self.folder, base=base, device=device, dtype=dtype)
+
+
+@dataclass(frozen=True)
+class DescribedSource:
+    """A model behind a backend."""
+
+    model: ModelDescription
+
+    def scope(self) -> ModelScope:
+        """Return the studies that the model was made for."""
+        settings = self.model.settings
+        return ModelScope(ScopeConfig(**settings.scope.model_dump()), settings.images.volumes is not None)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the description. The weights are not read for it."""
+        return self.model.digest
+
+    def model_card(self) -> str:
+        """Return an empty text: the card of the model is not on this computer."""
+        return ""
+
+    def check_overrides(
+        self,
+        overrides: Mapping[str, FindingState],
+        locations: Mapping[str, FindingLocation],
+        attributes: Mapping[str, str],
+    ) -> None:
+        """Raise UsageError if the reader sets anything: the model takes images and a prompt only."""
+        if overrides or locations or attributes:
+            raise UsageError(
+                f"{self.model.settings.name}: the model takes no findings and attributes; leave --finding and "
+                "--attribute out, or state them with --indication"
+            )
+
+    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
+        """Load the model onto a device, or set up the connection to its server."""
+        from report_gen.drafting.chat_generator import ChatGenerator  # imports torch
+        from report_gen.drafting.drafter import Drafter
+
+        if base is not None:
+            raise UsageError(f"{self.model.settings.name}: --base is for adapters of report-gen; leave it out")
+        return Drafter(ChatGenerator.load(self.model, device=device, dtype=dtype, allow_remote=allow_remote))
+
+
+def find_source(name: str | os.PathLike[str]) -> ModelSource:
+    """Find a model by its name or path.
+
+    Args:
+        name: A checkpoint folder or the folder of a training run, the name of an embedded checkpoint, a description
+            (a TOML file, or the name of one in the package), the folder of a model of transformers, or `hf:` and the
+            name of a model of a hub.
+
+    Raises:
+        CheckpointError: There is no such model.
+        UsageError: A description has a fault.
+    """
+    text = os.fspath(name)
+    if text.startswith(HUB_PREFIX):
+        return DescribedSource(describe_hub_model(text.removeprefix(HUB_PREFIX)))
+    if text.endswith(DESCRIPTION_SUFFIX) or (text in built_in_descriptions() and not Path(text).exists()):
+        return DescribedSource(load_description(name))
+    try:
+        folder = find_checkpoint(name)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}, a description: {', '.join(built_in_descriptions())}, or hf:NAME") from error
+    model_type = _transformers_type(folder)
+    return DescribedSource(describe_folder(folder, model_type)) if model_type else CheckpointSource(folder)
+
+
+def embedded_sources() -> dict[str, ModelSource]:
+    """Return the checkpoints of the package by their names, the default one first."""
+    return {name: CheckpointSource(folder) for name, folder in embedded_checkpoints().items()}
+
+
+def _transformers_type(folder: Path) -> str:
+    """Return the type of a model of transformers in a folder; an empty text for another folder."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ""
+    found = config.get("model_type") if isinstance(config, dict) else None
+    return found if isinstance(found, str) else ""
