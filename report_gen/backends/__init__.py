@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         describe_hub_model,
         load_description,
     )
+    from report_gen.backends.endpoint import EndpointBackend
     from report_gen.backends.interface import (
         Backend,
         BackendInfo,
@@ -35,6 +36,7 @@ else:
                 "describe_hub_model",
                 "load_description",
             ),
+            "endpoint": ("EndpointBackend",),
             "interface": (
                 "Backend",
                 "BackendInfo",
@@ -53,6 +55,7 @@ __all__ = [
     "BackendInfo",
     "ChatMessage",
     "ChatRequest",
+    "EndpointBackend",
     "GenerationError",
     "ModelDescription",
     "Pixels",
