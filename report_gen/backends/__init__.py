@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         describe_hub_model,
         load_description,
     )
+    from report_gen.backends.endpoint import EndpointBackend
     from report_gen.backends.interface import (
         Backend,
         BackendInfo,
@@ -41,6 +42,7 @@ else:
                 "describe_hub_model",
                 "load_description",
             ),
+            "endpoint": ("EndpointBackend",),
             "interface": (
                 "Backend",
                 "BackendInfo",
@@ -61,6 +63,7 @@ __all__ = [
     "BackendInfo",
     "ChatMessage",
     "ChatRequest",
+    "EndpointBackend",
     "GenerationError",
     "ModelDescription",
     "Pixels",

@@ -7,13 +7,13 @@ from report_gen.sending.delivery import Outcome, SendResult, send_files
 from report_gen.sending.destination import (
     AUTHORIZATION_VARIABLE,
     DicomNode,
-    WebService,
     check_ae_title,
     parse_destination,
 )
 from report_gen.sending.dicom_object import DicomObject, FoundObjects, find_objects
 from report_gen.sending.receivers import Receiver, open_commitment, open_receiver
 from report_gen.sending.tls import TlsFiles
+from report_gen.web_service import WebService
 
 __all__ = [
     "AUTHORIZATION_VARIABLE",

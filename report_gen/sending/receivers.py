@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from report_gen.outputs.extras import clinical_extra
-from report_gen.sending.destination import DicomNode, WebService
+from report_gen.sending.destination import DicomNode
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.tls import TlsFiles
+from report_gen.web_service import WebService
 
 if TYPE_CHECKING:
     from report_gen.sending.commitment import StorageCommitment

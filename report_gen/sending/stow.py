@@ -24,10 +24,11 @@ from urllib3.exceptions import (
 
 from report_gen.errors import ReceiverError, SendError
 from report_gen.imaging import raise_study_errors
-from report_gen.sending.destination import AUTHORIZATION_VARIABLE, WebService
+from report_gen.sending.destination import AUTHORIZATION_VARIABLE
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.status import describe_status, is_transient
 from report_gen.sending.tls import TlsFiles, tls_failure
+from report_gen.web_service import WebService, status_name
 
 _LONGEST_ANSWER = 2**20
 _BLOCK_BYTES = 2**16
@@ -127,7 +128,7 @@ class StowService:
             return response.status, None
 
     def _check_http_status(self, item: DicomObject, status: int, answer: Any) -> None:
-        name = f"HTTP {status} {_phrase(status)}".strip()
+        name = status_name(status)
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             raise ReceiverError(f"{self._service}: redirects to another URL ({name}); give that URL with --to")
         if status in _NO_PERMISSION:
@@ -221,7 +222,3 @@ def _values(dataset: Any, tag: str) -> list[Any]:
     element = dataset.get(tag) if isinstance(dataset, dict) else None
     values = element.get("Value") if isinstance(element, dict) else None
     return values if isinstance(values, list) else []
-
-
-def _phrase(status: int) -> str:
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""

@@ -6,7 +6,6 @@ import gc
 import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from report_gen.sending import (
     open_receiver,
     send_files,
 )
+from tests.certificates import write_certificate
 from tests.sending.archives import dicom_node, sr_file, stow_reply, stow_service
 
 pytestmark = [
@@ -43,14 +43,7 @@ def _collect_sockets() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate of 127.0.0.1 with its key, in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=archive"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    path = folder / "both.pem"
-    path.write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
-    return path
+    return write_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""Build the request for a chat completion."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+import PIL.Image
+
+from report_gen.backends.interface import ChatMessage, ChatRequest, Pixels
+from report_gen.generation import Decoding
+
+
+def completion_request(model: str, chat: ChatRequest, decoding: Decoding, number: int) -> dict[str, Any]:
+    """Return the request for a candidate.
+
+    `max_tokens` is also known to servers that do not know its later name `max_completion_tokens`. Candidates are not
+    requested by `n`, which llama.cpp and Ollama do not have. llama.cpp gives probabilities only with `top_logprobs`.
+    """
+    content: dict[str, Any] = {
+        "model": model,
+        "messages": [_message(one) for one in chat.messages],
+        "max_tokens": decoding.max_tokens,
+        "logprobs": True,
+        "top_logprobs": 1,
+        "stream": False,
+    }
+    if number == 0 and decoding.method == "greedy":
+        return content | {"temperature": 0}
+    digest = hashlib.sha256(f"{chat.seed}\0{number}".encode()).digest()
+    seed = int.from_bytes(digest[:4], "big") >> 1  # some servers refuse seeds of more than 31 bits
+    return content | {"temperature": decoding.temperature, "top_p": decoding.top_p, "seed": seed}
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    if not message.images:
+        return {"role": message.role, "content": message.text}
+    images = [{"type": "image_url", "image_url": {"url": _data_url(one)}} for one in message.images]
+    return {"role": message.role, "content": [*images, {"type": "text", "text": message.text}]}
+
+
+def _data_url(pixels: Pixels) -> str:
+    png = io.BytesIO()
+    # Each candidate encodes the images, so that no more than `concurrency` requests are in memory: speed before size.
+    PIL.Image.fromarray(pixels).save(png, format="PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"
