@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.backends.backend_loading import load_backend
     from report_gen.backends.chat_prompt import LONGEST_CHAT_VALUE
     from report_gen.backends.description import (
         DESCRIPTION_SUFFIX,
@@ -32,6 +33,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "backend_loading": ("load_backend",),
             "chat_prompt": ("LONGEST_CHAT_VALUE",),
             "description": (
                 "DESCRIPTION_SUFFIX",
@@ -71,5 +73,6 @@ __all__ = [
     "built_in_descriptions",
     "describe_folder",
     "describe_hub_model",
+    "load_backend",
     "load_description",
 ]

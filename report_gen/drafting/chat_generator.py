@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.arguments import DtypeName
 from report_gen.backends import (
     Backend,
     ChatRequest,
@@ -16,9 +16,9 @@ from report_gen.backends import (
     ModelDescription,
     ParsedReply,
     Reply,
-    choose_agreeing,
     load_backend,
     parse_reply,
+    with_agreement,
 )
 from report_gen.drafting.chat_preparation import ChatPreparer, ChatStudy
 from report_gen.drafting.limits import Deadline, StudyLimits
@@ -30,15 +30,6 @@ from report_gen.labeling import label_findings
 from report_gen.records import Finding, FindingSchema, Heatmap, Image, PreprocessedImage, Study
 
 _LARGEST_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class _Answers:
-    """The usable replies to the chat about a study."""
-
-    replies: tuple[ParsedReply, ...]
-    refusals: int
-    """Number of replies that were refusals or no report."""
 
 
 class ChatGenerator:
@@ -70,7 +61,7 @@ class ChatGenerator:
         )
 
     @classmethod
-    def load(cls, description: ModelDescription, *, device: str, dtype: str, allow_remote: bool) -> ChatGenerator:
+    def load(cls, description: ModelDescription, *, device: str, dtype: DtypeName, allow_remote: bool) -> ChatGenerator:
         """Load the model of a description, or set up the connection to its server; see `load_backend`."""
         return cls(description, load_backend(description, device=device, dtype=dtype, allow_remote=allow_remote))
 
@@ -129,11 +120,12 @@ class ChatGenerator:
         """Return the draft of a study from the replies of the model, or why there is none."""
         if isinstance(answer, GenerationError):
             return StudyError(item.request.study.path, str(answer))
-        parsed = [parse_reply(reply) for reply in answer]
+        prompt = self._description.prompt.messages(item.values, ())[-1].text
+        parsed = [parse_reply(reply, prompt) for reply in answer]
         usable = [one for one in parsed if one.text.sections]
         if not usable:
             return StudyError(item.request.study.path, _describe_failure(parsed[0]))
-        index, text = choose_agreeing([one.text for one in usable])
+        index, text = with_agreement([one.text for one in usable])
         notices = [*item.notices, *usable[index].notices]
         if len(usable) < len(parsed):
             notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} answers of the model were no reports")
@@ -158,7 +150,7 @@ def _describe_failure(reply: ParsedReply) -> str:
     """Return why the reply of a model is no report, and what to do."""
     if reply.refusal:
         return f'the model refused to write a report: "{reply.refusal}"; change the prompt, or use another model'
-    return f"the model wrote no report: {reply.fault}; change the prompt, raise max_tokens, or use another model"
+    return f"the model wrote no report: {reply.problem}; change the prompt, raise max_tokens, or use another model"
 
 
 def _findings_in(text: str, schema: FindingSchema) -> tuple[Finding, ...]:
