@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.backends.agreement import with_agreement
     from report_gen.backends.description import (
         BackendDescription,
         ModelDescription,
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
         Pixels,
         Reply,
     )
+    from report_gen.backends.replies import ParsedReply, parse_reply
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "agreement": ("with_agreement",),
             "description": (
                 "BackendDescription",
                 "ModelDescription",
@@ -44,6 +47,7 @@ else:
                 "Pixels",
                 "Reply",
             ),
+            "replies": ("ParsedReply", "parse_reply"),
         },
     )
 
@@ -55,9 +59,12 @@ __all__ = [
     "ChatRequest",
     "GenerationError",
     "ModelDescription",
+    "ParsedReply",
     "Pixels",
     "Reply",
     "built_in_descriptions",
     "describe_hub_model",
     "load_description",
+    "parse_reply",
+    "with_agreement",
 ]
