@@ -19,7 +19,8 @@ class PositionedText:
 
     text: str
     positions: Sequence[int]
-    """Position of each character in the original text, not decreasing. A new character has that of what it replaces."""
+    """Position of each character in the original text, not decreasing. A new character has that of the character before
+    it in the same replacement, or else of the first replaced character."""
 
     @classmethod
     def from_spans(cls, original: str, spans: Iterable[Span]) -> PositionedText:
@@ -50,7 +51,8 @@ class PositionedText:
             for piece in ((reached, start), *pieces):
                 if isinstance(piece, str):
                     texts.append(piece)
-                    positions.extend([self.positions[start]] * len(piece))
+                    position = max([self.positions[start], *positions[-1:]])
+                    positions.extend([position] * len(piece))
                 else:
                     texts.append(self.text[slice(*piece)])
                     positions.extend(self.positions[slice(*piece)])

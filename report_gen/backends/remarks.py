@@ -17,10 +17,14 @@ def _any_of(patterns: Iterable[str], end: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(patterns)}){end}", re.IGNORECASE)
 
 
-_REFUSAL = _any_of(_VOCABULARY["refusals"], r"(?!\w)")
+_INABILITY = rf"(?:{'|'.join(_VOCABULARY['inabilities'])}) ?(?:\w+ly )?(?:{'|'.join(_VOCABULARY['acts'])})"
+_REFUSAL = _any_of([_INABILITY, *_VOCABULARY["refusals"]], r"(?!\w)")
 _REMARK = _any_of(_VOCABULARY["remarks"], r"(?!\w)")
 _INTRODUCTION = _any_of(_VOCABULARY["introductions"], "")
 _DESCRIBING = _any_of(map(re.escape, _VOCABULARY["describing"]), "")
+_OF_IMAGES = _any_of(map(re.escape, _VOCABULARY["images"]), "")
+_ENDING = re.compile(rf"\w(?:{'|'.join(_VOCABULARY['endings'])})(?!\w)", re.IGNORECASE)
+_PERSONAL = re.compile(r"\b(?:I|me|my|you|your)\b(?![.)])", re.IGNORECASE)
 _LATIN = re.compile(r"[A-Za-z]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LONGEST = 2000
@@ -52,10 +56,16 @@ def content_start(sentence: str) -> int:
     return 0
 
 
-def may_describe_images(text: str) -> bool:
-    """Return whether a text has a word of reports. A text in another script than Latin may describe images as well."""
-    letters, latin = len(_LETTER.findall(text)), len(_LATIN.findall(text))
-    return letters > 0 and (2 * latin < letters or _DESCRIBING.search(text) is not None)
+def may_describe_images(sentence: str) -> bool:
+    """Return whether a sentence has a word of reports. One in another script than Latin may describe images as well.
+
+    Words about images do not count if the model speaks of itself or to the user: "I only received text, no image".
+    """
+    letters, latin = len(_LETTER.findall(sentence)), len(_LATIN.findall(sentence))
+    if 2 * latin < letters:
+        return True
+    patterns = (_DESCRIBING, _ENDING) if _matches(_PERSONAL, sentence) else (_DESCRIBING, _ENDING, _OF_IMAGES)
+    return any(pattern.search(sentence) for pattern in patterns)
 
 
 def _matches(pattern: re.Pattern[str], sentence: str) -> bool:

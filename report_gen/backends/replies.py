@@ -153,7 +153,7 @@ def _sections(plain: PositionedText, reply: Reply, left_out: _LeftOut) -> tuple[
             left_out.names.append(heading or section)
         reached = end
     sections = tuple(Section(name, tuple(found.values())) for name, found in sentences.items() if found)
-    return sections if may_describe_images(" ".join(section.text for section in sections)) else ()
+    return sections if any(may_describe_images(one.text) for part in sections for one in part.sentences) else ()
 
 
 def _split_gap(gap: str) -> tuple[str, str]:

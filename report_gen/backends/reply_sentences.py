@@ -34,19 +34,20 @@ def split_reply(part: PositionedText) -> Iterator[PositionedText]:
 
 
 def tidy(sentence: str, *, is_complete: bool) -> str:
-    """Return a sentence without stray marks, with a capital letter and a full stop.
+    """Return a sentence without stray marks and list number, with a capital letter and a full stop.
 
     Args:
         sentence: The sentence.
         is_complete: False for the end of a text that was cut, which gets no full stop.
     """
-    text = sentence.lstrip(_STRAY_AT_START).rstrip(_STRAY_AT_END)
+    text = _NUMBER.sub("", sentence.lstrip(_STRAY_AT_START).rstrip(_STRAY_AT_END))
     first = text.split(" ", 1)[0]
     if first.islower() and first.isalpha():
         text = text[:1].upper() + text[1:]
     return f"{text}." if is_complete and text and not text.rstrip("\"')]").endswith(_FINAL) else text
 
 
+_NUMBER = re.compile(r"^\(?\d{1,2}[.)] (?=\w)")
 _STRAY_AT_START = " \t.,;:!?|/\\-–—•*_=~"  # noqa: RUF001
 _STRAY_AT_END = " \t,;:|/\\-–—•*_=~"  # noqa: RUF001
 

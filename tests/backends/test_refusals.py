@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
+from report_gen.auditing import has_deidentification_mark
 from report_gen.backends import Reply, parse_reply
 from report_gen.backends.remarks import content_start, is_refusal, is_remark
+from report_gen.records import split_sentences
 
 REFUSALS = [
     "I'm sorry, but I can't assist with that.",
@@ -48,7 +53,68 @@ REFUSALS = [
     "Lo siento, no puedo ayudar con eso.",
     "No puedo proporcionar un diagnóstico médico.",
     "Como modelo de lenguaje, no interpreto radiografías.",
+    (
+        "I'm unable to interpret X-rays. However, I can explain how chest X-rays are read in general."
+        " Chest X-rays are commonly used to look at the lungs. A radiologist will look at the heart size."
+    ),
+    (
+        "I'm sorry, but I'm unable to provide a medical interpretation of the image you've uploaded. It's"
+        " important to have a qualified healthcare professional, such as a radiologist, review and"
+        " interpret medical images."
+    ),
+    (
+        "I can't provide medical interpretations of X-rays. If you need help with understanding medical"
+        " terms or general information about chest X-rays, I can assist with that."
+    ),
+    (
+        "It looks like you've uploaded a chest X-ray. I can't diagnose or write an official report, but"
+        " here are some things radiologists look for: heart size, lung fields, and bones."
+    ),
+    "Unfortunately I do not have the capability to analyze images directly.",
+    "I don't have the ability to see images, so I can't tell what's in it.",
+    "I regret that I can't fulfil your request.",
+    "It is not appropriate for me to interpret this medical image.",
+    "I would need to see the image to write the report.",
+    "Please provide the images so that I can write the report.",
+    "I'm not comfortable giving medical opinions.",
+    "Diagnosing from an image is not something I can do.",
+    "I'm really sorry, but I can't view or interpret images at this time.",
+    "Your input could not be processed.",
+    "Leider kann ich keine Bilder sehen.",
+    "Ich darf keine medizinischen Befunde erstellen.",
+    "Je n'ai pas la capacité d'analyser des images médicales.",
+    "No tengo la capacidad de ver imágenes.",
+    "No soy médico y no puedo dar un diagnóstico.",
+    "I was not given an image.",
+    "I have no image to look at.",
+    "Error: image not found.",
 ]
+
+EVASIONS = [
+    "Thanks for sharing this X-ray, but I'm afraid interpreting it is beyond what I'm able to do.",
+    "I understand you want a report; however, I must not give diagnostic statements.",
+    "While I can see that this is a chest radiograph, I'm not able to give you a diagnosis.",
+    "I'm afraid I can't do that.",
+    "I am not authorised to comment on clinical images.",
+    "I do not provide radiology interpretations.",
+    "Sorry — no can do.",
+    "There doesn't seem to be an image in your message.",
+    "I only received text. Could you attach the radiograph?",
+    "My training does not allow me to interpret medical imaging.",
+    "I'm designed to be helpful, but I can't read X-rays.",
+    "It would be irresponsible for me to draft a report from this picture.",
+    "I won't speculate about medical conditions.",
+    "Content cannot be generated due to safety settings.",
+    "Tut mir leid, dazu kann ich nichts sagen.",
+    "Je regrette, mais je ne peux pas analyser cette image.",
+    "Disculpa, no puedo interpretar radiografías.",
+    "I'm not able to process images, only text.",
+    "We cannot offer a medical opinion here.",
+    "Unable to comply with this request.",
+    "This model is not intended for clinical use and will not provide a diagnosis.",
+    "Interpreting radiographs requires a licensed radiologist; I am not one.",
+]
+"""Written after the vocabulary. Not all are recognized as refusals, but none is a report."""
 
 OPENINGS = [
     "No acute abnormality. I cannot exclude a small effusion.",
@@ -101,6 +167,13 @@ def test_a_refusal_is_no_report(text: str) -> None:
     assert parsed.refusal
     assert parsed.problem == f'The model refused: "{parsed.refusal}"'
     assert parsed.text.confidence is None
+
+
+@pytest.mark.parametrize("text", EVASIONS)
+def test_an_evasion_is_no_report(text: str) -> None:
+    parsed = parse_reply(Reply(text=text))
+    assert parsed.text.sections == ()
+    assert parsed.problem
 
 
 @pytest.mark.parametrize("text", OPENINGS)
@@ -164,3 +237,14 @@ def test_where_the_content_of_a_sentence_begins(sentence: str, content: str) -> 
 def test_remarks(sentence: str) -> None:
     assert is_remark(sentence)
     assert not is_refusal(sentence)
+
+
+@pytest.mark.realdata
+def test_reports_of_radiologists_are_neither_refusals_nor_remarks(shared: Path) -> None:
+    with (shared / "data" / "iu_xray" / "indiana_reports.csv").open(encoding="utf-8") as file:
+        texts = [row[name] for row in csv.DictReader(file) for name in ("findings", "impression")]
+    reports = [text for text in texts if text and not has_deidentification_mark(text)]
+    assert len(reports) > 5000
+    found = {one.text for text in reports for one in split_sentences(text)}
+    assert [one for one in found if is_refusal(one) or is_remark(one) or content_start(one)] == []
+    assert [text for text in reports if parse_reply(Reply(text=text)).problem] == []

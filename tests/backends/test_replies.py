@@ -191,6 +191,7 @@ def test_thinking_parts_are_removed(text: str, thinking: int) -> None:
         ("1 2 3\n4", 'The reply is no report: "1 2 3 4"'),
         ("Roses are red,\nviolets are blue.", 'The reply is no report: "Roses are red, violets are blue."'),
         ("a" * 300, f'The reply is no report: "{"a" * 200}..."'),
+        ("Okay.", 'The reply is no report: "Okay."'),
         ("FINDINGS:\n\nIMPRESSION:", 'The reply is no report: "FINDINGS: IMPRESSION:"'),
     ],
 )
