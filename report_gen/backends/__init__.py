@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.backends.agreement import with_agreement
     from report_gen.backends.backend_loading import load_backend
     from report_gen.backends.chat_prompt import LONGEST_CHAT_VALUE
     from report_gen.backends.description import (
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
         Pixels,
         Reply,
     )
+    from report_gen.backends.replies import ParsedReply, parse_reply
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "backend_loading": ("load_backend",),
             "chat_prompt": ("LONGEST_CHAT_VALUE",),
+            "agreement": ("with_agreement",),
             "description": (
                 "DESCRIPTION_SUFFIX",
                 "BackendDescription",
@@ -54,6 +57,7 @@ else:
                 "Pixels",
                 "Reply",
             ),
+            "replies": ("ParsedReply", "parse_reply"),
         },
     )
 
@@ -68,6 +72,7 @@ __all__ = [
     "EndpointBackend",
     "GenerationError",
     "ModelDescription",
+    "ParsedReply",
     "Pixels",
     "Reply",
     "built_in_descriptions",
@@ -75,4 +80,6 @@ __all__ = [
     "describe_hub_model",
     "load_backend",
     "load_description",
+    "parse_reply",
+    "with_agreement",
 ]

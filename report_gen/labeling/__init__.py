@@ -21,7 +21,7 @@ from report_gen.labeling.labeler import (
 )
 from report_gen.labeling.phrases import Role
 from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, chest_xray, load_schema
-from report_gen.labeling.sections import HEADINGS, cut_report
+from report_gen.labeling.sections import HEADINGS, cut_report, report_parts
 
 __all__ = [
     "HEADINGS",
@@ -46,6 +46,7 @@ __all__ = [
     "mismatched_attributes",
     "named_values",
     "report_labels",
+    "report_parts",
     "sentence_spans",
     "value_of_term",
 ]

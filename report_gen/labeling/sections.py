@@ -85,6 +85,14 @@ def describing_spans(text: str) -> Iterator[tuple[int, int]]:
             yield part.start, part.end
 
 
+def report_parts(text: str) -> list[tuple[str, int, int]]:
+    """Return the section, the start and the end of each part of a report in order, see `cut_report`.
+
+    A part begins behind its heading. Text before the first heading is missing unless it counts as findings.
+    """
+    return [(part.section, part.start, part.end) for part in _find_parts(_tidied(text))]
+
+
 def _tidied(text: str) -> str:
     """Return the text with an empty line for page breaks and lines of underscores. Positions stay the same."""
     lines = _LINE_ENDS.sub(lambda end: "\n".rjust(len(end[0])), text)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from report_gen.metrics.preset import Preset, load_preset
     from report_gen.metrics.probability_metric import PROBABILITY_METRICS, ProbabilityMetric
     from report_gen.metrics.registry import METRICS, metric_folder
-    from report_gen.metrics.rouge import rouge_l_coco
+    from report_gen.metrics.rouge import rouge_l_coco, rouge_score
     from report_gen.metrics.score import Score
     from report_gen.metrics.score_files import SCHEMA_VERSION, run_to_dict, write_csv, write_html, write_json
     from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
@@ -75,7 +75,7 @@ else:
             "preset": ("Preset", "load_preset"),
             "probability_metric": ("PROBABILITY_METRICS", "ProbabilityMetric"),
             "registry": ("METRICS", "metric_folder"),
-            "rouge": ("rouge_l_coco",),
+            "rouge": ("rouge_l_coco", "rouge_score"),
             "score": ("Score",),
             "score_files": ("SCHEMA_VERSION", "run_to_dict", "write_csv", "write_html", "write_json"),
             "score_records": ("ScoreMethod", "ScoreOptions", "ScoreRun", "SystemScores"),
@@ -163,6 +163,7 @@ __all__ = [
     "render_table",
     "resamplings",
     "rouge_l_coco",
+    "rouge_score",
     "run_score",
     "run_to_dict",
     "score_head",
