@@ -398,7 +398,8 @@ def test_verbose_messages_contain_no_patient_data(draft: Command, tmp_path: Path
 
 
 def test_no_model_is_loaded_where_no_study_can_be_read(report_gen: Command, tmp_path: Path) -> None:
-    answer = report_gen("draft", tmp_path / "absent.dcm", "--checkpoint", tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    answer = report_gen("draft", tmp_path / "absent.dcm", "--checkpoint", tmp_path / "empty")
     assert answer.code == 3
     assert "absent.dcm" in answer.err
 

@@ -24,8 +24,8 @@ from report_gen.drafting.chat_generator import ChatGenerator
 from report_gen.errors import ScopeError, StudyError, StudyTimeoutError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
-from report_gen.reading import read_report
-from report_gen.records import FindingState, Report, SectionName, StudyTime
+from report_gen.reading.plain_reports import empty_provenance
+from report_gen.records import FindingState, Report, SectionName, StudyTime, ViewPosition, parse_report
 from tests.builders import noise_image, study, write_png
 
 REPORT = "FINDINGS: There is a small left pleural effusion. The heart is normal. IMPRESSION: Pleural effusion."
@@ -145,7 +145,7 @@ def test_answers_that_are_no_reports_are_counted(tmp_path: Path) -> None:
 
 def test_a_study_outside_the_scope_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
     text = '[scope]\nviews = ["PA"]'
-    lateral = study(tmp_path).with_view("LATERAL")
+    lateral = study(tmp_path).with_view(ViewPosition.LATERAL)
     drafter = drafter_of(FakeBackend(REPORT), description(tmp_path, text))
     (refused,) = drafter.draft_all([lateral])
     assert isinstance(refused, ScopeError)
@@ -187,15 +187,16 @@ def test_findings_and_attributes_of_the_reader_are_refused(tmp_path: Path) -> No
 
 
 def test_a_comparison_without_a_prior_study_is_removed(tmp_path: Path) -> None:
-    report = draft(tmp_path, "FINDINGS: The pleural effusion is unchanged since the prior study.")
-    assert "unchanged" not in report.describing_sections[0].text
+    report = draft(tmp_path, "FINDINGS: The heart is normal. The pleural effusion is unchanged since the prior study.")
+    assert report.describing_sections[0].text == "The heart is normal. There is a pleural effusion."
     assert any("comparison with an earlier study has no support" in notice for notice in report.notices)
 
 
 def test_the_report_of_the_prior_study_is_in_the_prompt_and_its_comparisons_stay(tmp_path: Path) -> None:
     backend = FakeBackend("FINDINGS: The pleural effusion is unchanged since the prior study.")
-    (tmp_path / "prior.txt").write_text("FINDINGS: Small pleural effusion.")
-    prior = PriorStudy(study(tmp_path, 1), report=read_report(tmp_path / "prior.txt"), days_earlier=4)
+    sections = parse_report("FINDINGS: Small pleural effusion.")
+    earlier = Report(sections=sections, findings=(), notices=(), provenance=empty_provenance())
+    prior = PriorStudy(study(tmp_path, 1), report=earlier, days_earlier=4)
     report = drafter_of(backend, description(tmp_path)).draft(DraftRequest(study(tmp_path), priors=(prior,)))
     assert "Report of the earlier study: Small pleural effusion." in backend.chats[0].messages[-1].text
     assert report.describing_sections[0].text == "The pleural effusion is unchanged since the prior study."
@@ -235,7 +236,11 @@ def test_every_draft_says_that_images_left_the_computer(tmp_path: Path) -> None:
 
 
 def test_a_text_cut_at_its_limit_has_a_notice(tmp_path: Path) -> None:
-    report = draft(tmp_path, Reply(text="FINDINGS: There is a small", ended=False), text="[decoding]\nmax_tokens = 7")
+    report = draft(
+        tmp_path,
+        Reply(text="FINDINGS: The heart is normal. There is a small", ended=False),
+        text="[decoding]\nmax_tokens = 7",
+    )
     assert "the text is incomplete: it was cut at 7 tokens; complete it by hand" in report.notices
 
 

@@ -10,7 +10,7 @@ import pytest
 from report_gen.config import ScopeConfig
 from report_gen.drafting import Drafted, Drafter, DrafterSet, DraftRequest
 from report_gen.errors import ScopeError
-from report_gen.generation import Decoding
+from report_gen.generation import DecodingChoice
 from report_gen.imaging import read_study
 from report_gen.imaging.scope_choice import ModelScope, choose_models
 from report_gen.model import Checkpoint, Recognition
@@ -19,7 +19,7 @@ from tests.builders import PROMPT, corner_image, tiny_config, tiny_model, tokeni
 from tests.dicom_files import write_dicom
 from tests.slice_files import write_slices
 
-BRIEF = Decoding(max_tokens=8)
+BRIEF = DecodingChoice(method="greedy", candidates=1)
 RECOGNIZER = {"classes": ("upright", "foreign"), "grid": 1, "components": 1, "max_distance": 1e9}
 CHEST = ScopeConfig.model_validate({"modalities": ("DX",), "recognizer": RECOGNIZER})
 SLICES = ScopeConfig.model_validate({"modalities": ("CT", "MR"), "recognizer": RECOGNIZER})
