@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         describe_hub_model,
         load_description,
     )
+    from report_gen.backends.encoder_decoder import EncoderDecoderBackend
+    from report_gen.backends.image_text import ImageTextBackend
     from report_gen.backends.interface import (
         Backend,
         BackendInfo,
@@ -35,6 +37,8 @@ else:
                 "describe_hub_model",
                 "load_description",
             ),
+            "encoder_decoder": ("EncoderDecoderBackend",),
+            "image_text": ("ImageTextBackend",),
             "interface": (
                 "Backend",
                 "BackendInfo",
@@ -53,7 +57,9 @@ __all__ = [
     "BackendInfo",
     "ChatMessage",
     "ChatRequest",
+    "EncoderDecoderBackend",
     "GenerationError",
+    "ImageTextBackend",
     "ModelDescription",
     "Pixels",
     "Reply",
