@@ -87,7 +87,11 @@ class HubBackend(ABC):
             )
 
     def _generate(
-        self, inputs: Mapping[str, Any], decoding: Decoding, generators: Sequence[torch.Generator], check_time: CheckTime
+        self,
+        inputs: Mapping[str, Any],
+        decoding: Decoding,
+        generators: Sequence[torch.Generator],
+        check_time: CheckTime,
     ) -> list[Reply]:
         """Return a sampled reply for each generator; without generators the reply of greedy or beam search."""
         processors: list[LogitsProcessor] = [_CheckFinite(self.info.model)]
@@ -185,6 +189,6 @@ def _decode(token_ids: list[int], tokenizer: Any) -> tuple[str, tuple[int, ...]]
     text = text_of(len(token_ids))
     ends, end = [], 0
     for count in range(1, len(token_ids) + 1):
-        end = max(end, len(os.path.commonprefix([text, text_of(count)])))
+        end = max(end, len(os.path.commonprefix([text, text_of(count)])))  # noqa: RUF071 - characters
         ends.append(end)
     return text, tuple(ends)

@@ -6,11 +6,12 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from huggingface_hub.errors import (
+# HTTPError is the class of httpx or of httpx2, whichever the installed huggingface_hub uses.
+from huggingface_hub.errors import (  # type: ignore[attr-defined]
     GatedRepoError,
-    HFValidationError,
     HfHubHTTPError,
-    HTTPError,  # that of httpx or httpx2, whichever the installed release uses
+    HFValidationError,
+    HTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -31,7 +32,7 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
     (
         (RepositoryNotFoundError, HFValidationError),
-        "no such folder, and no such model at the hub; correct the name, or run `hf auth login` if the model is private",
+        "no such folder, and no such model at the hub; correct the name, or run `hf auth login` for a private one",
     ),
     ((RevisionNotFoundError,), "the hub has no such revision; correct `revision`"),
     ((HfHubHTTPError,), "the hub answers with an error; try again later"),

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
-from transformers.utils import cached_file, find_adapter_config_file
+from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 
 from report_gen.backends.description import ModelDescription, Runtime
 from report_gen.backends.hub_errors import explained, remote_code_error
@@ -75,28 +75,29 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     local = description.folder / settings.model
     is_local = local.is_dir()
     location = str(local) if is_local else settings.model
-    name = local.resolve().name if is_local else settings.model
-    arguments: dict[str, Any] = {"trust_remote_code": False, "local_files_only": is_local}
+    name = local.absolute().name if is_local else settings.model
+    where: dict[str, Any] = {"local_files_only": is_local}
     if settings.revision and not is_local:
-        arguments["revision"] = settings.revision
+        where["revision"] = settings.revision
     with explained(name, "no config.json of transformers; give a folder or a hub name of such a model"), quiet():
-        config, _ = PreTrainedConfig.get_config_dict(location, **arguments)
-        commit = str(config.get("_commit_hash") or "")
+        path = Path(cached_file(location, "config.json", **where))
+        commit = "" if is_local else extract_commit_hash(str(path), None) or ""
         if commit:  # all files of one commit, also if the branch moves meanwhile
-            arguments["revision"] = commit
-        adapter = find_adapter_config_file(location, **{k: v for k, v in arguments.items() if k != "trust_remote_code"})
-    _check_kind(config, model_types, name)
+            where["revision"] = commit
+        config, _ = PreTrainedConfig.get_config_dict(location, **where)
+        _check_kind(config, model_types, name)
+        adapter = find_adapter_config_file(location, **where)
     if adapter is not None:  # transformers would load the base that it names
         raise CheckpointError(f"{name}: is an adapter (adapter_config.json); merge it into its base with PEFT first")
+    arguments = {**where, "trust_remote_code": False}
     model = _load_weights(location, {**arguments, **placement}, name)
     if "device_map" not in placement:
         with explained(name, f"cannot be moved to {target}"):
             model = model.to(target)
-    folder = location if is_local else Path(cached_file(location, "config.json", **arguments)).parent
     info = BackendInfo(
         model=name,
         revision=commit,
-        weights_sha256=base_digest(PretrainedSource(str(folder))),
+        weights_sha256=base_digest(PretrainedSource(str(path.parent))),
         device=model.device.type,
         dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
     )
@@ -124,7 +125,9 @@ def _placement(runtime: Runtime, device: str, target: torch.device) -> dict[str,
 
 def _check_kind(config: dict[str, Any], model_types: Collection[str], name: str) -> None:
     """Raise CheckpointError if the model has another class than the backend needs."""
-    found = config.get("model_type")
+    if _names_kernel(config):
+        raise remote_code_error(name)
+    found = str(config.get("model_type"))  # any JSON value may stand there
     if found in model_types:
         return
     if found in IMAGE_TEXT or found == ENCODER_DECODER:
@@ -133,8 +136,18 @@ def _check_kind(config: dict[str, Any], model_types: Collection[str], name: str)
     if "auto_map" in config:
         raise remote_code_error(name)
     raise CheckpointError(
-        f"{name}: model_type is {str(found)[:100]!r}, which is no image-text model of the installed transformers; use "
+        f"{name}: model_type is {found[:100]!r}, which is no image-text model of the installed transformers; use "
         "another model, or a newer transformers"
+    )
+
+
+def _names_kernel(value: Any) -> bool:
+    """Return whether a configuration takes its attention from a kernel at a hub, which is compiled code."""
+    if isinstance(value, list):
+        return any(map(_names_kernel, value))
+    return isinstance(value, dict) and any(
+        _names_kernel(one) or (str(key).endswith("attn_implementation") and "/" in str(one))
+        for key, one in value.items()
     )
 
 

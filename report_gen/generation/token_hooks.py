@@ -1,4 +1,4 @@
-"""What `generate` of transformers calls at each token: sampling with own random numbers, and a function of the caller."""
+"""Functions that `generate` of transformers calls at each token: sampling with own random numbers, a check of time."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from tests.backends.tiny_models import write_llava, write_vit_gpt2
 from tests.network import blocked_network
 
 
-@pytest.fixture(autouse=True)
-def _offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Set HF_HUB_OFFLINE, and check that nothing tries to reach a network."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with blocked_network() as attempts:

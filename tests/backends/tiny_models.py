@@ -32,6 +32,7 @@ CHAT_TEMPLATE = (
 )
 """The template of ChatML, with `IMAGE` where a model has its token of an image."""
 
+_IMAGE, _PAD, _END = "<image>", "<|endoftext|>", "<|im_end|>"
 _SIZE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 _TEXT = {**_SIZE, "tie_word_embeddings": False}
 _VISION = {**_SIZE, "image_size": 28, "patch_size": 14}
@@ -39,7 +40,7 @@ _VISION = {**_SIZE, "image_size": 28, "patch_size": 14}
 
 def write_llava(folder: Path, *, template: str | None = CHAT_TEMPLATE, **text: Any) -> Path:
     """Write a LLaVA: a CLIP of 4 patches, and a Llama."""
-    tokenizer = _tokenizer(image_token="<image>")
+    tokenizer = _tokenizer(image_token=_IMAGE)
     processor = LlavaProcessor(
         image_processor=CLIPImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}),
         tokenizer=tokenizer,
@@ -84,7 +85,7 @@ def write_gemma3(folder: Path) -> Path:
 
 def write_paligemma(folder: Path) -> Path:
     """Write a PaliGemma, which has no chat template: a SigLIP of 4 patches, and a Gemma."""
-    tokenizer = _tokenizer(image_token="<image>")
+    tokenizer = _tokenizer(image_token=_IMAGE)
     image_processor = SiglipImageProcessor(size={"height": 28, "width": 28})
     image_processor.image_seq_length = 4
     processor = PaliGemmaProcessor(image_processor=image_processor, tokenizer=tokenizer)
@@ -104,7 +105,8 @@ def write_paligemma(folder: Path) -> Path:
 def write_qwen2_5_vl(folder: Path) -> Path:
     """Write a Qwen2.5-VL, whose number of image tokens follows from the size of the image."""
     names = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
-    tokenizer = _tokenizer(**dict(zip(("vision_bos_token", "vision_eos_token", "image_token", "video_token"), names)))
+    roles = ("vision_bos_token", "vision_eos_token", "image_token", "video_token")
+    tokenizer = _tokenizer(**dict(zip(roles, names, strict=True)))
     pixels = {"shortest_edge": 28 * 28, "longest_edge": 4 * 28 * 28}
     template = CHAT_TEMPLATE.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     processor = Qwen2_5_VLProcessor(
@@ -113,16 +115,17 @@ def write_qwen2_5_vl(folder: Path) -> Path:
         video_processor=Qwen2VLVideoProcessor(size=pixels),
         chat_template=template,
     )
-    ids = dict(zip(("vision_start", "vision_end", "image", "video"), tokenizer.convert_tokens_to_ids(list(names))))
+    start, end, image, video = tokenizer.convert_tokens_to_ids(list(names))
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 14}
     rope = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10_000.0}
     config = {
         "model_type": "qwen2_5_vl",
         "text_config": {**_TEXT, "num_key_value_heads": 1, "rope_parameters": rope, **_vocabulary(tokenizer)},
-        "vision_config": {
-            **{"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 14},
-            **{"out_hidden_size": 32, "fullatt_block_indexes": [1], "window_size": 56},
-        },
-        **{f"{name}_token_id": number for name, number in ids.items()},
+        "vision_config": {**vision, "out_hidden_size": 32, "fullatt_block_indexes": [1], "window_size": 56},
+        "vision_start_token_id": start,
+        "vision_end_token_id": end,
+        "image_token_id": image,
+        "video_token_id": video,
     }
     return _write(folder, config, processor)
 
@@ -136,8 +139,14 @@ def write_vit_gpt2(folder: Path, **decoder: Any) -> Path:
         encoder=AutoConfig.for_model("vit", **_VISION).to_dict(),
         decoder=AutoConfig.for_model(
             "gpt2",
-            **{"n_embd": 32, "n_layer": 2, "n_head": 2, "is_decoder": True, "add_cross_attention": True},
-            **{"tie_word_embeddings": False, **vocabulary, **decoder},
+            n_embd=32,
+            n_layer=2,
+            n_head=2,
+            is_decoder=True,
+            add_cross_attention=True,
+            tie_word_embeddings=False,
+            **vocabulary,
+            **decoder,
         ).to_dict(),
     )
     config.tie_word_embeddings = False
@@ -153,9 +162,9 @@ def write_vit_gpt2(folder: Path, **decoder: Any) -> Path:
 def _tokenizer(**extra: str) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=byte_level_bpe(),
-        bos_token="<|endoftext|>",
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
+        bos_token=_PAD,
+        eos_token=_END,
+        pad_token=_PAD,
         extra_special_tokens=extra,
     )
 
@@ -173,8 +182,11 @@ def _write(folder: Path, config: dict[str, Any], processor: Any) -> Path:
 
 
 def _save(model: Any, folder: Path) -> None:
-    """Write a model whose distributions are not flat: greedy decoding and probabilities are then worth a test."""
+    """Write a model whose distributions are not flat, and which images change, so that both are worth a test."""
     decoder = model.decoder if isinstance(model, VisionEncoderDecoderModel) else model
     with torch.no_grad():
         decoder.get_output_embeddings().weight.normal_(std=0.3)
+        for name, parameter in model.named_parameters():
+            if name.endswith("mm_input_projection_weight"):  # of Gemma 3, zeros in a new model
+                parameter.normal_(std=0.3)
     model.save_pretrained(folder)
