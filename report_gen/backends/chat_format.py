@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import TemplateError
 from PIL import Image
 
-from report_gen.backends.interface import ChatMessage
+from report_gen.backends.interface import ChatMessage, GenerationError
 from report_gen.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
 """Errors of a chat template, which is a program: it raises its own ones, or adds a list to a text."""
 
-_PROBE = "probe text"
+_PROBE, _SYSTEM_PROBE = "text of the user", "text of the system"
 _PART = "'type':"
 """Part of a message that a template printed as a Python list instead of reading it."""
 
@@ -36,25 +36,29 @@ class ChatFormat:
     """
 
     def __init__(self, processor: Any, name: str) -> None:
-        self._processor = processor
-        tokenizer = processor.tokenizer
-        self._control = sorted(
-            {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}, key=len, reverse=True
-        )
+        self._processor, tokenizer = processor, processor.tokenizer
+        special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+        self._control = sorted(special | ({_image_token(processor)} - {""}), key=len, reverse=True)
+        if processor.chat_template is None:  # some folders have the template with the tokenizer
+            processor.chat_template = tokenizer.chat_template
         self._has_template = processor.chat_template is not None
+        if self._has_template:
+            self._has_system = self._check_template(name)
+
+    def _check_template(self, name: str) -> bool:
+        """Return whether the chat template has a place for the text of the system; it must have one for images."""
         user = ChatMessage(role="user", text=_PROBE)
-        if not self._has_template:
-            if tokenizer.chat_template is not None:
-                raise _no_images_error(name)
-            self._image_token = self._placeholder()
-            return
-        image = ChatMessage(role="user", text=_PROBE, images=(np.zeros((1, 1, 3), np.uint8),))
-        if self._render(user) in (None, with_image := self._render(image)) or with_image is None:
-            raise _no_images_error(name)
-        system = self._render(ChatMessage(role="system", text="system instruction"), user)
-        self._has_system = system is not None and "system instruction" in system
-        if not self._has_system:
-            _log.debug("%s: its chat template has no system message; the text precedes that of the user", name)
+        with_image = self._render(replace(user, images=(np.zeros((1, 1, 3), np.uint8),)))
+        if with_image is None or with_image == self._render(user):
+            raise CheckpointError(
+                f"{name}: its chat template has no place for images; use the processor that belongs to the model, with "
+                "its chat_template.jinja"
+            )
+        with_system = self._render(ChatMessage(role="system", text=_SYSTEM_PROBE), user)
+        if with_system is not None and _SYSTEM_PROBE in with_system:
+            return True
+        _log.debug("%s: its chat template has no system message; the text precedes that of the user", name)
+        return False
 
     def encode(self, messages: Sequence[ChatMessage], images: Sequence[Image.Image]) -> Any:
         """Return the inputs of the model, a BatchFeature with a batch of one.
@@ -62,11 +66,17 @@ class ChatFormat:
         Args:
             messages: The chat.
             images: The images of its messages.
+
+        Raises:
+            GenerationError: The model takes one image.
         """
         messages = [replace(message, text=self._without_control_tokens(message.text)) for message in messages]
         if not self._has_template:
+            placeholder = self._placeholder()
+            if len(images) > 1 and not placeholder:  # BLIP-2 would answer about the first one
+                raise one_image_error(len(images))
             # Models without a template continue a text. Theirs begins with the images.
-            text = self._image_token * len(images) + "\n".join(message.text for message in messages)
+            text = placeholder * len(images) + "\n".join(message.text for message in messages)
             return self._processor(images=[list(images)], text=[text], return_tensors="pt")
         if not self._has_system:
             messages = _with_system_before_user(messages)
@@ -88,12 +98,9 @@ class ChatFormat:
         return text if _PROBE in text and _PART not in text else None
 
     def _placeholder(self) -> str:
-        """Return the token that stands for an image in a text; empty if the processor inserts it itself (BLIP-2)."""
-        token = str(getattr(self._processor, "image_token", "") or "")
-        if not token:
-            return ""
-        # PaliGemma inserts a token as well, but warns if the text has none.
-        return "" if getattr(self._processor, "num_query_tokens", None) is not None else token
+        """Return the token that stands for an image in a text; empty for models of one image without (BLIP-2, GIT)."""
+        # The processor of BLIP-2 inserts its tokens itself. That of PaliGemma does so as well, but warns.
+        return "" if getattr(self._processor, "num_query_tokens", None) is not None else _image_token(self._processor)
 
     def _without_control_tokens(self, text: str) -> str:
         """Return a text without the control tokens of the model.
@@ -129,8 +136,13 @@ def _with_system_before_user(messages: Sequence[ChatMessage]) -> list[ChatMessag
     return [replace(others[0], text=f"{system}\n\n{others[0].text}"), *others[1:]]
 
 
-def _no_images_error(name: str) -> CheckpointError:
-    return CheckpointError(
-        f"{name}: its chat template has no place for images; use the processor that belongs to the model, with its "
-        "chat_template.jinja"
+def _image_token(processor: Any) -> str:
+    token = getattr(processor, "image_token", "")
+    return str(getattr(token, "content", token))  # a text or an AddedToken
+
+
+def one_image_error(count: int) -> GenerationError:
+    """Return the error for a chat with another number of images than the one that a model takes."""
+    return GenerationError(
+        f"{count} images, and the model takes one; set images.max_images = 1 in the description, or give one image"
     )

@@ -8,10 +8,11 @@ from typing import Any
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
 
+from report_gen.backends.chat_format import one_image_error
 from report_gen.backends.description import ModelDescription
 from report_gen.backends.hub_backend import HubBackend
 from report_gen.backends.hub_loading import ENCODER_DECODER, load_hub_model
-from report_gen.backends.interface import ChatRequest, GenerationError
+from report_gen.backends.interface import ChatRequest
 
 
 class EncoderDecoderBackend(HubBackend):
@@ -36,9 +37,6 @@ class EncoderDecoderBackend(HubBackend):
     def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:
         images = [pixels for message in chat.messages for pixels in message.images]
         if len(images) != 1:  # a text about the first image only would be taken for one about all
-            raise GenerationError(
-                f"{len(images)} images, and the model takes one; set images.max_images = 1 in the description, or give "
-                "one image"
-            )
+            raise one_image_error(len(images))
         pixel_values = self._processor(Image.fromarray(images[0]), return_tensors="pt")["pixel_values"]
         return {"pixel_values": pixel_values.to(self._model.device, self._model.dtype)}

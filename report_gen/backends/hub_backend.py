@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Lock
@@ -14,6 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 
 from report_gen.backends.hub_loading import HubModel
 from report_gen.backends.interface import ChatRequest, CheckTime, GenerationError, Reply
+from report_gen.backends.token_output import decode, new_tokens
 from report_gen.errors import CheckpointError, is_out_of_memory, without_traceback
 from report_gen.generation import CallBeforeToken, Decoding, Sampler, SampleTokens, study_generator
 from report_gen.model import LIBRARY_ERRORS
@@ -61,11 +61,10 @@ class HubBackend(ABC):
         try:
             inputs = self._encode(chat)
             self._check_length(inputs, decoding.max_tokens)
-            replies = [] if decoding.method == "sample" else self._generate(inputs, decoding, (), check_time)
-            # The generator follows from the number of the reply, so more candidates do not change the others.
-            generators = [study_generator(chat.seed, n) for n in range(len(replies), decoding.candidates)]
-            if generators:
-                replies += self._generate(inputs, decoding, generators, check_time)
+            replies = [] if decoding.method == "sample" else self._search(inputs, decoding, check_time)
+            numbers = range(len(replies), decoding.candidates)
+            if numbers:
+                replies += self._sample(inputs, decoding, chat.seed, numbers, check_time)
         except (*LIBRARY_ERRORS, MemoryError) as error:
             if is_out_of_memory(error):
                 raise GenerationError(
@@ -86,34 +85,48 @@ class HubBackend(ABC):
                 f"{limit} of the model; use fewer images, a shorter prompt or a smaller max_tokens"
             )
 
-    def _generate(
-        self,
-        inputs: Mapping[str, Any],
-        decoding: Decoding,
-        generators: Sequence[torch.Generator],
-        check_time: CheckTime,
+    def _search(self, inputs: Mapping[str, Any], decoding: Decoding, check_time: CheckTime) -> list[Reply]:
+        """Return the reply of greedy or beam search."""
+        beams = decoding.beams if decoding.method == "beam" else 1
+        try:
+            return self._generate(inputs, [], check_time, max_new_tokens=decoding.max_tokens, num_beams=beams)
+        except _MixedRowsError as error:
+            raise GenerationError(
+                "transformers mixes up the images of the beams of this model; decode with greedy or sample, or give "
+                "one image"
+            ) from error
+
+    def _sample(
+        self, inputs: Mapping[str, Any], decoding: Decoding, seed: int, numbers: Sequence[int], check_time: CheckTime
     ) -> list[Reply]:
-        """Return a sampled reply for each generator; without generators the reply of greedy or beam search."""
-        processors: list[LogitsProcessor] = [_CheckFinite(self.info.model)]
-        if generators:
-            processors.append(SampleTokens(Sampler(decoding, generators)))
+        """Return sampled replies. Their random numbers follow from the seed of the chat and the number of the reply."""
+        sampler = Sampler(decoding, [study_generator(seed, number) for number in numbers])
+        # `SampleTokens` leaves one token to sample from. Without `do_sample` there would be one text only.
+        options = {"do_sample": True, "top_k": 0, "num_return_sequences": len(numbers)}
+        try:
+            return self._generate(
+                inputs, [SampleTokens(sampler)], check_time, max_new_tokens=decoding.max_tokens, **options
+            )
+        except _MixedRowsError:
+            one_by_one = (self._sample(inputs, decoding, seed, [number], check_time) for number in numbers)
+            return [reply for replies in one_by_one for reply in replies]
+
+    def _generate(
+        self, inputs: Mapping[str, Any], processors: list[LogitsProcessor], check_time: CheckTime, **options: Any
+    ) -> list[Reply]:
         output = self._model.generate(
             **inputs,
-            max_new_tokens=decoding.max_tokens,
-            num_beams=decoding.beams if decoding.method == "beam" and not generators else 1,
-            num_return_sequences=max(1, len(generators)),
-            # `SampleTokens` leaves one token to sample from. Without `do_sample` there is one text only.
-            **({"do_sample": True, "top_k": 0} if generators else {}),
-            logits_processor=LogitsProcessorList(processors),
+            **options,
+            logits_processor=LogitsProcessorList([_CheckScores(self.info.model), *processors]),
             stopping_criteria=StoppingCriteriaList([CallBeforeToken(check_time)]),
             return_dict_in_generate=True,
             output_logits=True,  # float32 [texts or beams, vocabulary] per token: 1 MB for a vocabulary of 262,144
         )
-        return [self._reply(*text) for text in zip(*_new_tokens(output), strict=True)]
+        return [self._reply(*text) for text in zip(*new_tokens(output), strict=True)]
 
     def _reply(self, token_ids: list[int], probabilities: list[float]) -> Reply:
         length = next((n for n, token in enumerate(token_ids) if token in self._ends), len(token_ids))
-        text, ends = _decode(token_ids[:length], self._tokenizer)
+        text, ends = decode(token_ids[:length], self._tokenizer)
         return Reply(
             text=text,
             token_ends=ends,
@@ -122,19 +135,33 @@ class HubBackend(ABC):
         )
 
 
-class _CheckFinite(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
-    """Ends the generation if the network does not give numbers."""
+class _MixedRowsError(Exception):
+    """The rows of a batch begin with different scores although they have the same prompt and images."""
+
+
+class _CheckScores(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
+    """Ends the generation if the network gives no numbers, or if it mixes up the images of texts and beams.
+
+    `generate` repeats each tensor of the inputs for every text or beam. Many models have the images of all texts in one
+    list, which is then in another order than the texts, unless transformers handles this model. Nothing else would show
+    that a text is about the wrong images.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
+        self._is_first = True
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return the scores [N,vocabulary]. Single tokens may have -inf; NaN and infinity reach the maximum."""
-        if not bool(scores.amax(-1).isfinite().all()):
+        """Return the scores [N,vocabulary] as they are."""
+        if not bool(scores.amax(-1).isfinite().all()):  # single tokens may have -inf
             raise CheckpointError(
                 f"{self._name}: computes NaN or infinite numbers, so no reply can be trusted; set runtime.dtype to "
                 "float32 or bfloat16, or download the model again"
             )
+        # The tolerance is that of bfloat16, which has 8 significant bits.
+        if self._is_first and not torch.allclose(scores, scores[:1].expand_as(scores), rtol=0.02, atol=0.05):
+            raise _MixedRowsError
+        self._is_first = False
         return scores
 
 
@@ -157,38 +184,3 @@ def _as_ids(token_ids: int | Collection[int] | None) -> frozenset[int]:
     if token_ids is None:
         return frozenset()
     return frozenset([token_ids] if isinstance(token_ids, int) else token_ids)
-
-
-def _new_tokens(output: Any) -> tuple[list[list[int]], list[list[float]]]:
-    """Return the generated token ids [N,T] and the probability of each in the distribution of the model.
-
-    Args:
-        output: Output of `generate` with logits.
-    """
-    beams = output.get("beam_indices")  # [N,T], -1 after the end; row of the logits that a token was chosen from
-    length = len(output.logits) if beams is None else beams.shape[1]
-    token_ids = output.sequences[:, output.sequences.shape[1] - length :]
-    if beams is None:
-        beams = torch.arange(len(token_ids), device=token_ids.device)[:, None].expand(-1, length)
-    probabilities = [
-        logits.float().softmax(-1)[rows.clamp(min=0), tokens]  # [N]
-        for logits, rows, tokens in zip(output.logits, beams.T, token_ids.T, strict=False)
-    ]
-    return token_ids.tolist(), torch.stack(probabilities, dim=1).tolist()
-
-
-def _decode(token_ids: list[int], tokenizer: Any) -> tuple[str, tuple[int, ...]]:
-    """Return the text without special tokens, and the position in it after each token.
-
-    A token that ends within a character, as a byte-level BPE has them, ends before the character.
-    """
-
-    def text_of(count: int) -> str:
-        return str(tokenizer.decode(token_ids[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False))
-
-    text = text_of(len(token_ids))
-    ends, end = [], 0
-    for count in range(1, len(token_ids) + 1):
-        end = max(end, len(os.path.commonprefix([text, text_of(count)])))  # noqa: RUF071 - characters
-        ends.append(end)
-    return text, tuple(ends)

@@ -73,7 +73,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     target = resolve_device(device)
     placement = _placement(runtime, device, target)
     local = description.folder / settings.model
-    is_local = local.is_dir()
+    is_local = _is_folder(local)
     location = str(local) if is_local else settings.model
     name = local.absolute().name if is_local else settings.model
     where: dict[str, Any] = {"local_files_only": is_local}
@@ -102,6 +102,13 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
         dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
     )
     return HubModel(model=model.eval(), info=info, location=location, arguments=arguments)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # no name that a file system could have
+        return False
 
 
 def _placement(runtime: Runtime, device: str, target: torch.device) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from report_gen.backends import Backend, GenerationError, ImageTextBackend
-from report_gen.backends.hub_backend import _decode
+from report_gen.backends.token_output import decode
 from report_gen.errors import CheckpointError, StudyTimeoutError
 from report_gen.generation import Decoding, study_generator
 from report_gen.generation.sampling import draw_tokens
@@ -101,6 +101,32 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, method: Any, va
         next(backend.generate([chat()], Decoding(method=method, beams=2, max_tokens=4), no_deadline))
 
 
+def test_images_that_transformers_gives_to_another_text_are_noticed(
+    llava: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = ImageTextBackend(describe(llava))
+    decoding = Decoding(method="sample", temperature=1.0, max_tokens=6, candidates=3)
+    expected = list(backend.generate([chat(2)], decoding, no_deadline))
+    # Repeat the list of images as a model without the handling of transformers does: first image, first image, ...
+    monkeypatch.setattr(backend._model, "_supports_mm_encoder_outputs", lambda: False)
+    rows: list[int] = []
+    generate = backend._model.generate
+    monkeypatch.setattr(
+        backend._model, "generate", lambda **a: (rows.append(a.get("num_return_sequences", 1)), generate(**a))[1]
+    )
+    (replies,) = backend.generate([chat(2)], decoding, no_deadline)
+    assert rows == [3, 1, 1, 1]
+    assert isinstance(replies, tuple)
+    assert isinstance(expected[0], tuple)
+    for found, other in zip(replies, expected[0], strict=True):
+        assert found.text == other.text
+        assert found.probabilities == pytest.approx(other.probabilities, rel=1e-4)
+    (error,) = backend.generate([chat(2)], Decoding(method="beam", beams=2, max_tokens=3), no_deadline)
+    assert str(error).startswith("transformers mixes up the images of the beams of this model; decode with greedy")
+    (one_image,) = backend.generate([chat(1)], Decoding(method="beam", beams=2, max_tokens=3), no_deadline)
+    assert isinstance(one_image, tuple)
+
+
 def test_threads_share_a_backend(backend: Backend) -> None:
     decoding = Decoding(method="sample", temperature=1.0, max_tokens=6, candidates=2)
     chats = [chat(seed=seed) for seed in range(6)]
@@ -115,7 +141,7 @@ def test_a_token_that_ends_within_a_character_ends_before_it(llava: Path) -> Non
     pieces = ["No ", "é", "<|im_start|>", "d", "ö", "."]
     token_ids = [tokenizer(piece)["input_ids"] for piece in pieces]
     assert [len(ids) for ids in token_ids][1::3] == [2, 2]  # two bytes each, which the tiny vocabulary does not join
-    text, ends = _decode([one for ids in token_ids for one in ids], tokenizer)
+    text, ends = decode([one for ids in token_ids for one in ids], tokenizer)
     assert text == "No édö."
     lengths = [len(ids) for ids in token_ids]
     last = [sum(lengths[: n + 1]) - 1 for n in range(len(lengths))]
@@ -123,8 +149,3 @@ def test_a_token_that_ends_within_a_character_ends_before_it(llava: Path) -> Non
     assert ends[last[1] - 1] == 3  # first byte of é
     assert ends[last[4] - 1] == 5  # first byte of ö
     assert list(ends) == sorted(ends)
-
-
-def test_a_backend_satisfies_the_interface(backend: Backend, llava: Path) -> None:
-    assert backend.info.model == "llava"
-    assert (backend.info.device, backend.info.dtype, backend.info.remote) == ("cpu", "float32", "")

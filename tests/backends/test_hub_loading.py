@@ -105,7 +105,7 @@ def test_a_model_that_is_not_in_the_cache_is_one_sentence_offline(
         )
 
 
-@pytest.mark.parametrize("model", ["../absent/folder", "/absent/folder", "a/b/c"])
+@pytest.mark.parametrize("model", ["../absent/folder", "/absent/folder", "a/b/c", "x" * 300])
 def test_a_path_that_does_not_exist_is_no_hub_name(tmp_path: Path, model: str) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(f'name = "Tiny"\nbackend = "image-text"\nmodel = "{model}"\n')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -20,6 +21,7 @@ from report_gen.generation import Decoding
 from tests.backends.chats import PROMPT, chat, describe, no_deadline
 from tests.backends.tiny_models import (
     CHAT_TEMPLATE,
+    write_blip2,
     write_gemma3,
     write_llava,
     write_paligemma,
@@ -125,11 +127,11 @@ def _captured(output: Any, captured: list[torch.Tensor]) -> Any:
 def test_a_sample_depends_on_its_seed_and_nothing_else(family: Path) -> None:
     backend = ImageTextBackend(describe(family))
     decoding = Decoding(method="sample", temperature=1.0, top_p=1.0, max_tokens=10, candidates=2)
-    first, second = backend.generate([chat(seed=1), chat(seed=2)], decoding, no_deadline)
+    first, second = backend.generate([chat(2, seed=1), chat(2, seed=2)], decoding, no_deadline)
     torch.manual_seed(99)  # transformers alone would draw from the global generator
-    alone = answer(backend, chat(seed=2), decoding)
+    alone = answer(backend, chat(2, seed=2), decoding)
     three = answer(
-        backend, chat(seed=2), Decoding(method="sample", temperature=1.0, top_p=1.0, max_tokens=10, candidates=3)
+        backend, chat(2, seed=2), Decoding(method="sample", temperature=1.0, top_p=1.0, max_tokens=10, candidates=3)
     )
     texts = [[reply.text for reply in replies] for replies in (first, second, alone, three)]  # type: ignore[union-attr]
     assert texts[1] == texts[2] == texts[3][:2]
@@ -167,6 +169,43 @@ def test_a_text_ends_at_any_of_the_end_tokens_of_the_model(llava: Path, tmp_path
     assert short.ended
     assert short.text == long.text[: long.token_ends[1]]
     assert short.probabilities == pytest.approx(long.probabilities[:2])
+
+
+@pytest.mark.parametrize(("method", "beams"), [("greedy", 1), ("beam", 4)])
+@pytest.mark.parametrize("settings", [{"eos_token_id": list(range(150, 250))}, {"repetition_penalty": 2.5}])
+def test_end_tokens_and_penalties_of_the_model_are_kept(
+    llava: Path, tmp_path: Path, method: Any, beams: int, settings: dict[str, Any]
+) -> None:
+    folder = Path(shutil.copytree(llava, tmp_path / "llava"))
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | settings))
+    backend = ImageTextBackend(describe(folder))
+    model, processor = AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    ends = settings.get("eos_token_id", [])
+    lengths = set()
+    for seed in range(4):
+        request = chat(2, seed=seed)
+        (reply,) = answer(backend, request, Decoding(method=method, beams=beams, max_tokens=12))
+        inputs = transformers_inputs(processor, request)
+        with torch.inference_mode():
+            output = model.eval().generate(
+                **inputs,
+                max_new_tokens=12,
+                num_beams=beams,
+                do_sample=False,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+            scores = model.compute_transition_scores(
+                output.sequences, output.logits, output.get("beam_indices"), normalize_logits=True
+            )
+        new = output.sequences[0, inputs["input_ids"].shape[1] :].tolist()
+        length = next((n for n, token in enumerate(new) if token in ends), len(new))
+        assert reply.text == processor.decode(new[:length], skip_special_tokens=True)
+        assert reply.ended == (length < len(new))
+        assert reply.probabilities == pytest.approx(scores[0, :length].exp().tolist(), rel=1e-4)
+        lengths.add(length)
+    assert (min(lengths) < 12) == bool(ends)
 
 
 def test_settings_of_the_model_for_sampling_do_not_change_ours(llava: Path, tmp_path: Path) -> None:
@@ -235,6 +274,19 @@ def test_without_a_chat_template_the_images_precede_all_texts(tmp_path: Path) ->
     assert text == "<image>" * 8 + "<|endoftext|>You are a radiologist.\ncaption en\n"
 
 
+def test_a_model_without_a_place_for_a_second_image(tmp_path: Path) -> None:
+    folder = write_blip2(tmp_path / "blip2")
+    backend = ImageTextBackend(describe(folder))
+    single, double = backend.generate([chat(1), chat(2)], Decoding(method="greedy", max_tokens=6), no_deadline)
+    assert str(double).startswith("2 images, and the model takes one; set images.max_images = 1")
+    assert isinstance(single, tuple)
+    model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
+    inputs = processor(images=Image.fromarray(chat(1).messages[0].images[0]), text=PROMPT, return_tensors="pt")
+    with torch.inference_mode():
+        token_ids = model.generate(**inputs, max_new_tokens=6)[0]
+    assert processor.decode(token_ids, skip_special_tokens=True) == PROMPT + single[0].text
+
+
 @pytest.mark.parametrize(
     "template",
     [
@@ -249,13 +301,18 @@ def test_a_chat_template_without_images_is_refused(tmp_path: Path, template: str
         ImageTextBackend(describe(folder))
 
 
-def test_a_chat_template_of_the_tokenizer_alone_has_no_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_images", [True, False])
+def test_a_chat_template_of_the_tokenizer_is_used(llava: Path, tmp_path: Path, has_images: bool) -> None:
     folder = write_llava(tmp_path / "llava", template=None)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
-    settings["chat_template"] = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    settings["chat_template"] = CHAT_TEMPLATE.replace("IMAGE", "<image>" if has_images else "")
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    with pytest.raises(CheckpointError, match=r"^llava: its chat template has no place for images"):
-        ImageTextBackend(describe(folder))
+    if has_images:
+        with_processor = rendered(ImageTextBackend(describe(llava)), chat(2, system="No advice."))
+        assert rendered(ImageTextBackend(describe(folder)), chat(2, system="No advice.")) == with_processor
+    else:
+        with pytest.raises(CheckpointError, match=r"^llava: its chat template has no place for images"):
+            ImageTextBackend(describe(folder))
 
 
 def test_too_many_images_are_an_error_of_that_chat_only(llava: Path) -> None:

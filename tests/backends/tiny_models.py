@@ -9,6 +9,8 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
+    Blip2Processor,
+    BlipImageProcessor,
     CLIPImageProcessor,
     Gemma3ImageProcessor,
     Gemma3Processor,
@@ -98,6 +100,25 @@ def write_paligemma(folder: Path) -> Path:
         "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
         "projection_dim": 32,
         "hidden_size": 32,
+    }
+    return _write(folder, config, processor)
+
+
+def write_blip2(folder: Path) -> Path:
+    """Write a BLIP-2, which has no chat template and no place for a second image: a ViT of 4 patches, and an OPT."""
+    tokenizer = _tokenizer()
+    processor = Blip2Processor(
+        image_processor=BlipImageProcessor(size={"height": 28, "width": 28}), tokenizer=tokenizer, num_query_tokens=4
+    )
+    text = {"ffn_dim": 64, "word_embed_proj_dim": 32, "max_position_embeddings": 128, **_vocabulary(tokenizer)}
+    config = {
+        "model_type": "blip-2",
+        "tie_word_embeddings": False,
+        "text_config": {"model_type": "opt", **_TEXT, **text},
+        "vision_config": {"model_type": "blip_2_vision_model", **_VISION},
+        "qformer_config": {"model_type": "blip_2_qformer", **_SIZE, "encoder_hidden_size": 32, "vocab_size": 9},
+        "num_query_tokens": 4,
+        "image_token_index": tokenizer.convert_tokens_to_ids("<image>"),
     }
     return _write(folder, config, processor)
 
