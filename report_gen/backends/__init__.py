@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         describe_hub_model,
         load_description,
     )
+    from report_gen.backends.encoder_decoder import EncoderDecoderBackend
     from report_gen.backends.endpoint import EndpointBackend
+    from report_gen.backends.image_text import ImageTextBackend
     from report_gen.backends.interface import (
         Backend,
         BackendInfo,
@@ -48,6 +50,8 @@ else:
                 "load_description",
             ),
             "endpoint": ("EndpointBackend",),
+            "encoder_decoder": ("EncoderDecoderBackend",),
+            "image_text": ("ImageTextBackend",),
             "interface": (
                 "Backend",
                 "BackendInfo",
@@ -69,8 +73,10 @@ __all__ = [
     "BackendInfo",
     "ChatMessage",
     "ChatRequest",
+    "EncoderDecoderBackend",
     "EndpointBackend",
     "GenerationError",
+    "ImageTextBackend",
     "ModelDescription",
     "ParsedReply",
     "Pixels",

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from report_gen.generation.inference import generate_texts, generate_tokens
     from report_gen.generation.proposals import Proposer, benefits_from_proposals
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
-    from report_gen.generation.sampling import study_generator
+    from report_gen.generation.sampling import Sampler, study_generator
     from report_gen.generation.text_composing import GeneratedText
+    from report_gen.generation.token_hooks import CallBeforeToken, SampleTokens
     from report_gen.generation.tokens import GeneratedTokens
 else:
     __getattr__ = lazy_exports(
@@ -23,19 +24,23 @@ else:
             "inference": ("generate_texts", "generate_tokens"),
             "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
-            "sampling": ("study_generator",),
+            "sampling": ("Sampler", "study_generator"),
             "text_composing": ("GeneratedText",),
+            "token_hooks": ("CallBeforeToken", "SampleTokens"),
             "tokens": ("GeneratedTokens",),
         },
     )
 
 __all__ = [
     "DEFAULT_DECODING",
+    "CallBeforeToken",
     "Decoding",
     "DecodingChoice",
     "GeneratedText",
     "GeneratedTokens",
     "Proposer",
+    "SampleTokens",
+    "Sampler",
     "benefits_from_proposals",
     "generate_texts",
     "generate_tokens",

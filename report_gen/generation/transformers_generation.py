@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from report_gen.generation.sampling import Sampler
+from report_gen.generation.token_hooks import CallBeforeToken, SampleTokens
 from report_gen.generation.tokens import NEVER_GENERATED, GeneratedTokens, TokenGenerator, TokenRequest, finish
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID
@@ -114,38 +114,10 @@ def _arguments(request: TokenRequest, texts: list[int]) -> dict[str, Any]:
         "suppress_tokens": list(NEVER_GENERATED),
     }
     if request.before_token is not None:
-        arguments["stopping_criteria"] = StoppingCriteriaList([_CallBeforeToken(request.before_token)])
+        arguments["stopping_criteria"] = StoppingCriteriaList([CallBeforeToken(request.before_token)])
     if decoding.method == "beam":
         return arguments | {"length_penalty": 1.0}
     if decoding.method == "sample":
         sampler = Sampler(decoding, [request.generators[text] for text in texts])
-        return arguments | {"logits_processor": LogitsProcessorList([_Sampling(sampler)])}
+        return arguments | {"logits_processor": LogitsProcessorList([SampleTokens(sampler)])}
     return arguments
-
-
-class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
-    """Turns greedy decoding into sampling."""
-
-    def __init__(self, sampler: Sampler) -> None:
-        self._sampler = sampler
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Return scores [N,vocabulary] that are 0 for the drawn token and -inf for every other one."""
-        chosen = self._sampler(scores, range(len(scores)))
-        return torch.full_like(scores, -math.inf).scatter_(1, chosen[:, None], 0.0)
-
-
-class _CallBeforeToken(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed
-    """Calls a function before each further token, and stops no text.
-
-    `max_time` of transformers' `generate` would cut the texts of all rows at the limit, and a caller could not
-    distinguish them from complete texts. An error that the function raises ends the call of `generate` instead.
-    """
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function = function
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor | None, **_: Any) -> torch.Tensor:
-        """Return whether each text has ended [N]: never."""
-        self._function()
-        return input_ids.new_zeros(len(input_ids), dtype=torch.bool)

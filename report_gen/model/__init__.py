@@ -36,7 +36,13 @@ if TYPE_CHECKING:
     from report_gen.model.int8_linear import quantize_linear_layers
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
-    from report_gen.model.pretrained_source import load_source_tokenizer
+    from report_gen.model.pretrained_source import (
+        LIBRARY_ERRORS,
+        LOADING_ERRORS,
+        PretrainedSource,
+        load_source_tokenizer,
+        quiet,
+    )
     from report_gen.model.projector import Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
@@ -83,7 +89,13 @@ else:
             "int8_linear": ("quantize_linear_layers",),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
-            "pretrained_source": ("load_source_tokenizer",),
+            "pretrained_source": (
+                "LIBRARY_ERRORS",
+                "LOADING_ERRORS",
+                "PretrainedSource",
+                "load_source_tokenizer",
+                "quiet",
+            ),
             "projector": ("Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
@@ -106,6 +118,8 @@ __all__ = [
     "DECIDED_CHANGES",
     "EMBEDDED",
     "INT8",
+    "LIBRARY_ERRORS",
+    "LOADING_ERRORS",
     "MANIFEST",
     "TOKEN_ROWS",
     "Checkpoint",
@@ -119,6 +133,7 @@ __all__ = [
     "PredictedLocations",
     "PrefixConditioning",
     "Pretrained",
+    "PretrainedSource",
     "Projector",
     "Recognition",
     "ReportDecoder",
@@ -147,6 +162,7 @@ __all__ = [
     "processor_field",
     "processor_name",
     "quantize_linear_layers",
+    "quiet",
     "read_config",
     "read_model_card",
     "remember_tuning",

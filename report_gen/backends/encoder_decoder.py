@@ -1,0 +1,42 @@
+"""Backend for VisionEncoderDecoderModel of transformers: an image encoder and a decoder without a prompt (ViT-GPT2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+from transformers import AutoImageProcessor, AutoTokenizer
+
+from report_gen.backends.chat_format import one_image_error
+from report_gen.backends.description import ModelDescription
+from report_gen.backends.hub_backend import HubBackend
+from report_gen.backends.hub_loading import ENCODER_DECODER, load_hub_model
+from report_gen.backends.interface import ChatRequest
+
+
+class EncoderDecoderBackend(HubBackend):
+    """Writes a text about one image. The texts of the chat are not used, because such a model has no prompt.
+
+    Args:
+        description: The model. Its folder has an image processor and a tokenizer.
+        device: As in `resolve_device`.
+
+    Raises:
+        CheckpointError: The model cannot be loaded, see `load_hub_model`.
+        ResourceError: Memory is exhausted.
+        UsageError: The device or quantization is not available on this computer.
+    """
+
+    def __init__(self, description: ModelDescription, device: str = "auto") -> None:
+        loaded = load_hub_model(description, {ENCODER_DECODER}, device)
+        tokenizer = loaded.load_part(AutoTokenizer, "tokenizer (tokenizer.json)")
+        self._processor = loaded.load_part(AutoImageProcessor, "image processor (preprocessor_config.json)")
+        super().__init__(loaded, tokenizer)
+
+    def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:
+        images = [pixels for message in chat.messages for pixels in message.images]
+        if len(images) != 1:  # a text about the first image only would be taken for one about all
+            raise one_image_error(len(images))
+        pixel_values = self._processor(Image.fromarray(images[0]), return_tensors="pt")["pixel_values"]
+        return {"pixel_values": pixel_values.to(self._model.device, self._model.dtype)}
