@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from report_gen import __version__
-from report_gen.auditing import remove_contradicted_comparisons
+from report_gen.auditing import remove_contradicted_comparisons, remove_unsupported_sides
 from report_gen.drafting.audit import draft_notices, user_notices
 from report_gen.drafting.change_sentences import add_changes
 from report_gen.drafting.comparison import StudyComparison
@@ -23,6 +23,8 @@ from report_gen.records import (
     FORCED_PREFIX,
     Attribute,
     Finding,
+    FindingLocation,
+    FindingSchema,
     FindingState,
     InputFile,
     Provenance,
@@ -93,8 +95,9 @@ class ReportComposer:
         supported = {} if comparison is None else comparison.supported
         generated = [section for section in text.sections if section.name in DESCRIBING_SECTIONS]
         described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
-        described = add_changes(described, changes)
         schema, states = config.finding_schema, [finding.state for finding in findings]
+        described, unsided = _remove_unknown_sides(described, request.study, findings, schema)
+        described = add_changes(described, changes)
         set_by_user = [finding.name for finding in findings if finding.overridden]
         audited = draft_notices(
             described,
@@ -103,7 +106,7 @@ class ReportComposer:
             [finding.location for finding in findings] if config.locations is not None else (),
             set_by_user=set_by_user,
         )
-        changed = _change_notices(text, prompt, compared=compared, composed=len(changes))
+        changed = _change_notices(text, prompt, compared=compared, unsided=unsided, composed=len(changes))
         return Report(
             sections=(
                 *given_sections(request, prompt.values),
@@ -172,13 +175,16 @@ class ReportComposer:
         )
 
 
-def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int, composed: int) -> Iterator[str]:
+def _change_notices(
+    text: GeneratedText, prompt: FittedPrompt, *, compared: int, unsided: int, composed: int
+) -> Iterator[str]:
     """Yield what differs between the draft and the text that the model would have generated.
 
     Args:
         text: The generated text.
         prompt: The prompt.
         compared: Sentences without a comparison that they had.
+        unsided: Sentences without a side that they had, because the sides of the patient are not known.
         composed: Sentences that were added.
     """
     if not text.ended:
@@ -189,10 +195,28 @@ def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int,
         yield f"{_sentences(text.contradicting)} removed: another modality, plane or body part was named"
     if text.unsided:
         yield f"{_sentences(text.unsided)} shortened or removed: the side was not predicted; check left and right"
+    if unsided:
+        yield f"{_sentences(unsided)} shortened or removed: the sides of the patient are not known"
     if compared:
         yield f"{_sentences(compared)} shortened or removed: the comparison with an earlier study has no support"
     if composed:
         yield f"{_sentences(composed)} added by rule: changes since the prior study, from the findings of both"
+
+
+def _remove_unknown_sides(
+    sections: Sequence[Section], study: Study, findings: Sequence[Finding], schema: FindingSchema
+) -> tuple[tuple[Section, ...], int]:
+    """Remove sides that the user did not set if an image is a slice whose position in the patient is not known.
+
+    Without the position, nothing says whether left is on the right of the image.
+
+    Returns:
+        The sections, and the number of sentences changed or removed.
+    """
+    if not any(image.plane is None and image.plane_problem for image in study.images):
+        return tuple(sections), 0
+    known = [finding.location if finding.location_overridden else FindingLocation() for finding in findings]
+    return remove_unsupported_sides(sections, known, schema)
 
 
 def _sentences(count: int) -> str:
@@ -202,6 +226,8 @@ def _sentences(count: int) -> str:
 def _comparison_section(text: str, *, no_change: bool) -> tuple[Section, ...]:
     """Return the section COMPARISON; `no_change`: the studies were compared, and the draft states no change."""
     sentences = split_sentences(strip_controls(text))
+    if no_change and sentences and not sentences[-1].text.endswith((".", "!", "?")):
+        sentences = (*sentences[:-1], Sentence(f"{sentences[-1].text}."))
     sentences += (Sentence(_NO_CHANGE),) if no_change else ()
     return (Section(SectionName.COMPARISON, sentences),) if sentences else ()
 
