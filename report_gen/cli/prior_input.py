@@ -148,10 +148,10 @@ def _print_unordered(pairs: Sequence[tuple[Study, Study]]) -> None:
     """Print which studies of one patient were not compared, because their headers do not state which is earlier."""
     if pairs:
         one, other = pairs[0]
+        number = f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'}"
         print_notice(
             "studies of one patient that were not compared, because the headers do not state which is earlier: "
-            f"{len(pairs)} pairs, the first: {one.path} and {other.path}; draft the later one with --prior and "
-            "--prior-days"
+            f"{number}, the first: {one.path} and {other.path}; draft the later one with --prior and --prior-days"
         )
 
 

@@ -44,6 +44,8 @@ def add_prior(loaded: LoadedStudy, load: _Load, config: ModelConfig) -> tuple[Lo
         notices = (f"of {len(request.priors)} prior studies only the latest is used", *notices)
     loaded = replace(loaded, request=replace(request, priors=(checked.prior,)))
     prior = _load_prior(checked, load, config)
+    if not isinstance(prior, str) and _are_same_images(loaded, prior):
+        prior = "an image of it has the same pixels as one of the study"
     if isinstance(prior, str):
         notices = (*notices, f"the prior study is not compared: {prior}")
         return replace(loaded, notices=(*loaded.notices, *notices)), None
@@ -63,6 +65,15 @@ def _load_prior(checked: CheckedPrior, load: _Load, config: ModelConfig) -> Load
     if isinstance(loaded, StudyError):
         return loaded.reason.removesuffix(FORCE_HINT)
     return "every pixel of its image has the same value" if loaded.is_blank else loaded
+
+
+def _are_same_images(loaded: LoadedStudy, prior: LoadedStudy) -> bool:
+    """Return whether an image of the prior study is one of the study, such as a copy with new UIDs.
+
+    Uniform images do not count: those of the control `blank` are all the same.
+    """
+    is_varied = (loaded.pixel_values != loaded.pixel_values[..., :1, :1]).any()
+    return bool(is_varied) and not set(loaded.pixel_digests).isdisjoint(prior.pixel_digests)
 
 
 def _with_prior_views(loaded: LoadedStudy, prior: LoadedStudy, days_earlier: int | None) -> LoadedStudy:

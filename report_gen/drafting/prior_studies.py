@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, time
 from itertools import combinations
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import differing_attributes, header_body_parts, is_dicom_file
-from report_gen.labeling import value_of_term
+from report_gen.labeling import looks_english, value_of_term
 from report_gen.records import Report, Study
+
+_DAYS_PER_YEAR = 365.25
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
 
     Raises:
         StudyError: The prior study is the same study, shows another patient, is of another modality or body part, is
-            not earlier, or has no date; or its report belongs to another study.
+            not earlier, has no date, or is earlier than the birth of the patient; or its report belongs to another
+            study.
     """
     earlier, notices = prior.study, list[str]()
     if _is_same(study, earlier):
@@ -92,6 +95,9 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
         raise _refusal(study, prior, "its report belongs to another study; give the report of the prior study")
     if prior.report is not None and prior.report.provenance.model_name:
         notices.append("the prior report is an unverified draft of report-gen")
+    if prior.report is not None and not looks_english("\n".join(one.text for one in prior.report.sections)):
+        notices.append("the prior report does not look like English, so it was not read")
+        prior = replace(prior, report=None)
     return CheckedPrior(prior, _days_earlier(study, prior), tuple(notices))
 
 
@@ -174,14 +180,18 @@ def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
     precedes = _precedes(prior.study, study)
     if precedes is False:
         raise _refusal(study, prior, "it is later, or of the same time; give an earlier one")
-    if prior.days_earlier is not None:
-        return prior.days_earlier
-    if precedes is None and not prior.is_earlier:
+    days = prior.days_before(study)
+    if precedes is None and prior.days_earlier is None and not prior.is_earlier:
         raise _refusal(
             study, prior, "the headers do not state which is earlier; give the days with PriorStudy(days_earlier=...)"
         )
-    one, other = prior.study.study_time, study.study_time
-    return None if one is None or other is None else one.days_before(other)
+    # An age of 0 may be a placeholder.
+    if days is not None and study.patient_age and days > (study.patient_age + 1) * _DAYS_PER_YEAR:
+        reason = (
+            f"it would be {days} days earlier, before the birth of the patient, who is {study.patient_age:g} years old"
+        )
+        raise _refusal(study, prior, f"{reason}; check the dates, or give the days with PriorStudy(days_earlier=...)")
+    return days
 
 
 def _is_same(one: Study, other: Study) -> bool:

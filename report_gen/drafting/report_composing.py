@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from report_gen import __version__
-from report_gen.auditing import remove_contradicted_comparisons
+from report_gen.auditing import remove_contradicted_comparisons, remove_unsupported_sides
 from report_gen.drafting.audit import draft_notices, user_notices
 from report_gen.drafting.change_sentences import add_changes
 from report_gen.drafting.conditioning_inputs import unknown_attributes
@@ -20,6 +20,8 @@ from report_gen.records import (
     DESCRIBING_SECTIONS,
     FORCED_PREFIX,
     Finding,
+    FindingLocation,
+    FindingSchema,
     FindingState,
     InputFile,
     Provenance,
@@ -70,7 +72,7 @@ class ReportComposer:
         """
         schema, comparison = self._info.schema, draft.comparison
         changes = {} if comparison is None else comparison.changes
-        described, changed = self._describe(draft)
+        described, changed = self._describe(request.study, draft)
         states = [finding.state for finding in draft.findings]
         set_by_user = [finding.name for finding in draft.findings if finding.overridden]
         audited = draft_notices(
@@ -100,15 +102,19 @@ class ReportComposer:
             attributes=draft.attributes,
         )
 
-    def _describe(self, draft: GeneratedDraft) -> tuple[tuple[Section, ...], tuple[str, ...]]:
+    def _describe(self, study: Study, draft: GeneratedDraft) -> tuple[tuple[Section, ...], tuple[str, ...]]:
         """Return the sections that describe the images, and notices about what differs from the generated text."""
+        schema, comparison = self._info.schema, draft.comparison
+        changes = {} if comparison is None else comparison.changes
+        supported = {} if comparison is None else comparison.supported
         generated = tuple(section for section in draft.text.sections if section.name in DESCRIBING_SECTIONS)
-        changes = {} if draft.comparison is None else draft.comparison.changes
-        supported = {} if draft.comparison is None else draft.comparison.supported
-        described, compared = remove_contradicted_comparisons(generated, supported, self._info.schema)
-        if compared and draft.knows_prior_report:
-            return generated, (_UNCHECKED, *_change_notices(draft, compared=0, composed=0))
-        return add_changes(described, changes), tuple(_change_notices(draft, compared=compared, composed=len(changes)))
+        described, compared = remove_contradicted_comparisons(generated, supported, schema)
+        unchecked = bool(compared) and draft.knows_prior_report
+        if unchecked:
+            described, compared = generated, 0
+        described, unsided = _remove_unknown_sides(described, study, draft.findings, schema)
+        changed = _change_notices(draft, compared=compared, unsided=unsided, composed=len(changes))
+        return add_changes(described, changes), (*((_UNCHECKED,) if unchecked else ()), *changed)
 
     def compose_blank(self, request: DraftRequest, *, notices: Sequence[str], decoding: Decoding) -> Report:
         """Return the report of a study whose images show nothing. A model would invent a text about them.
@@ -155,12 +161,13 @@ class ReportComposer:
         )
 
 
-def _change_notices(draft: GeneratedDraft, *, compared: int, composed: int) -> Iterator[str]:
+def _change_notices(draft: GeneratedDraft, *, compared: int, unsided: int, composed: int) -> Iterator[str]:
     """Yield what differs between the draft and the text that the model would have generated.
 
     Args:
         draft: The generated text.
         compared: Sentences without a comparison that they had.
+        unsided: Sentences without a side that they had, because the sides of the patient are not known.
         composed: Sentences that were added.
     """
     text = draft.text
@@ -172,10 +179,28 @@ def _change_notices(draft: GeneratedDraft, *, compared: int, composed: int) -> I
         yield f"{_sentences(text.contradicting)} removed: another modality, plane or body part was named"
     if text.unsided:
         yield f"{_sentences(text.unsided)} shortened or removed: the side was not predicted; check left and right"
+    if unsided:
+        yield f"{_sentences(unsided)} shortened or removed: the sides of the patient are not known"
     if compared:
         yield f"{_sentences(compared)} shortened or removed: the comparison with an earlier study has no support"
     if composed:
         yield f"{_sentences(composed)} added by rule: changes since the prior study, from the findings of both"
+
+
+def _remove_unknown_sides(
+    sections: Sequence[Section], study: Study, findings: Sequence[Finding], schema: FindingSchema
+) -> tuple[tuple[Section, ...], int]:
+    """Remove sides that the user did not set if an image is a slice whose position in the patient is not known.
+
+    Without the position, nothing says whether left is on the right of the image.
+
+    Returns:
+        The sections, and the number of sentences changed or removed.
+    """
+    if not any(image.plane is None and image.plane_problem for image in study.images):
+        return tuple(sections), 0
+    known = [finding.location if finding.location_overridden else FindingLocation() for finding in findings]
+    return remove_unsupported_sides(sections, known, schema)
 
 
 def _sentences(count: int) -> str:
@@ -185,5 +210,7 @@ def _sentences(count: int) -> str:
 def _comparison_section(text: str, *, no_change: bool) -> tuple[Section, ...]:
     """Return the section COMPARISON; `no_change`: the studies were compared, and the draft states no change."""
     sentences = split_sentences(strip_controls(text))
+    if no_change and sentences and not sentences[-1].text.endswith((".", "!", "?")):
+        sentences = (*sentences[:-1], Sentence(f"{sentences[-1].text}."))
     sentences += (Sentence(_NO_CHANGE),) if no_change else ()
     return (Section(SectionName.COMPARISON, sentences),) if sentences else ()

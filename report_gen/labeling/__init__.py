@@ -20,6 +20,7 @@ from report_gen.labeling.labeler import (
     sentence_spans,
 )
 from report_gen.labeling.phrases import Role
+from report_gen.labeling.report_language import looks_english
 from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, chest_xray, load_schema
 from report_gen.labeling.sections import HEADINGS, cut_report, report_parts
 
@@ -43,6 +44,7 @@ __all__ = [
     "label_findings",
     "load_schema",
     "locate_findings",
+    "looks_english",
     "mismatched_attributes",
     "named_values",
     "report_labels",

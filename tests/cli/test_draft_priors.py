@@ -76,7 +76,7 @@ def test_studies_of_one_date_are_named_and_drafted_without_a_prior(draft: Comman
     answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json")
     assert answer.code == 0
     assert "studies with a prior study: 0 of 2" in answer.err
-    assert "because the headers do not state which is earlier: 1 pairs, the first: " in answer.err
+    assert "because the headers do not state which is earlier: 1 pair, the first: " in answer.err
     assert "draft the later one with --prior and --prior-days" in answer.err
     assert len(list(out.glob("*.json"))) == 2
 

@@ -177,7 +177,13 @@ def truncated(folder: Path) -> Study:
 
 def chest_with(folder: Path, pixels: Any) -> Study:
     values = {"StudyDate": "20240101", "StudyInstanceUID": "1.1", "SOPInstanceUID": "1.1.1", "PatientID": "SECRET"}
-    return read_study(write_dicom(folder / "1.dcm", pixels, BodyPartExamined="CHEST", **values))
+    values |= {"BodyPartExamined": "CHEST"}
+    return read_study(write_dicom(folder / "1.dcm", pixels, BitsStored=12, **values))
+
+
+def copy(folder: Path) -> Study:
+    """The image of the study with other UIDs and an earlier date."""
+    return chest_with(folder, draw_chest(4 * SIZE, 4 * SIZE, seed=13, effusion="left"))
 
 
 @pytest.mark.parametrize(
@@ -185,6 +191,7 @@ def chest_with(folder: Path, pixels: Any) -> Study:
     [
         (blank, "every pixel of its image has the same value"),
         (truncated, "truncated"),
+        (copy, "an image of it has the same pixels as one of the study"),
     ],
 )
 def test_a_prior_that_cannot_be_compared_gets_a_notice(
@@ -231,6 +238,13 @@ def test_the_reader_may_write_the_comparison(drafter: Drafter, tmp_path: Path) -
     for priors in ((), (PriorStudy(prior),)):
         report = draft(drafter, study, *priors, comparison="Radiograph of May.\nOutside CT.")
         assert text_of(report, SectionName.COMPARISON) == "Radiograph of May. Outside CT."
+
+
+def test_a_comparison_of_the_reader_ends_before_the_sentence_of_the_draft(drafter: Drafter, tmp_path: Path) -> None:
+    study, prior = chest(tmp_path, 13, effusion=False), chest(tmp_path, 1, effusion=False)
+    report = draft(drafter, study, PriorStudy(prior), comparison="Radiograph of May")
+    expected = "Radiograph of May. Whether a finding has changed could not be determined."
+    assert text_of(report, SectionName.COMPARISON) == expected
 
 
 def test_pictures_are_compared_with_notices(drafter: Drafter, tmp_path: Path) -> None:
@@ -375,7 +389,7 @@ def test_the_prompt_names_the_views_of_the_study_only(tmp_path: Path) -> None:
         DraftRequest(chest(tmp_path, 13, effusion=True))
     )
     assert not isinstance(loaded, StudyError)
-    prior = replace(loaded, views=(ViewPosition.LATERAL,))
+    prior = replace(loaded, views=(ViewPosition.LATERAL,), pixel_digests=("of another image",))
     sequence = {"kind": "attention", "width": 8, "heads": 2, "priors": True}
     request = replace(loaded.request, priors=(PriorStudy(chest(tmp_path, 1, effusion=False)),))
     joined, _ = add_prior(replace(loaded, request=request), lambda _: prior, tiny_config(sequence=sequence))

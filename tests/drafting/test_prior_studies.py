@@ -87,6 +87,33 @@ def test_a_prior_report_that_is_a_draft_gets_a_notice(tmp_path: Path) -> None:
     assert notices == ("the prior report is an unverified draft of report-gen",)
 
 
+def test_a_prior_report_in_another_language_is_not_read(tmp_path: Path) -> None:
+    """The labeler would read "Kein Pneumothorax" as a pneumothorax, which the draft would call resolved."""
+    now, then = dicom_study(tmp_path, 13), dicom_study(tmp_path, 1)
+    for section in ("findings", "impression"):
+        checked = check_prior(now, PriorStudy(then, report=plain_report({section: "Kein Pneumothorax."})))
+        assert checked.prior.report is None
+        assert checked.notices == ("the prior report does not look like English, so it was not read",)
+    english = PriorStudy(then, report=plain_report({"findings": "No pneumothorax."}))
+    assert check_prior(now, english).prior is english
+
+
+def test_a_prior_before_the_birth_of_the_patient_is_refused(tmp_path: Path) -> None:
+    """De-identified headers have dates such as 19000101."""
+    now = dicom_study(tmp_path, 13, PatientAge="050Y")
+    then = dicom_study(tmp_path, 1, StudyDate="19000101")
+    born = dicom_study(tmp_path, 2, StudyDate="19740101")
+    with pytest.raises(StudyError, match=r"45302 days earlier, before the birth of the patient, who is 50 years old"):
+        check_prior(now, PriorStudy(then))
+    with pytest.raises(StudyError, match="before the birth"):
+        check_prior(now, PriorStudy(born, days_earlier=99999))
+    assert check_prior(now, PriorStudy(then, days_earlier=9)).days_earlier == 9
+    assert check_prior(now, PriorStudy(born)).days_earlier == 18274
+    assert find_priors([now, then])[0] is None
+    unknown = dicom_study(tmp_path, 14, PatientAge="000Y")
+    assert check_prior(unknown, PriorStudy(born)).days_earlier == 18275
+
+
 def test_of_pictures_patient_is_unknown_and_the_days_must_be_given(tmp_path: Path) -> None:
     now, then = picture(tmp_path, 0), picture(tmp_path, 1)
     checked = check_prior(now, PriorStudy(then, days_earlier=12))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.report_generator import GeneratedDraft
 from report_gen.drafting.request import DraftRequest
 from report_gen.generation import Decoding, GeneratedText
-from report_gen.records import Finding, FindingState, parse_report
+from report_gen.records import Finding, FindingLocation, FindingState, Side, parse_report
 from tests.builders import FINDINGS, study, tiny_checkpoint
 
 
@@ -66,3 +67,28 @@ def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Pa
     )
     notice = "the text is incomplete: it was cut at 40 tokens; complete it by hand"
     assert (notice in report.notices) is not ended
+
+
+@pytest.mark.parametrize("problem", ["Image Position (Patient) is missing", None])
+def test_sides_are_removed_where_the_header_states_no_position(problem: str | None, tmp_path: Path) -> None:
+    """The side that the user set stays."""
+    pictures = study(tmp_path)
+    slices = pictures.with_images([replace(image, plane_problem=problem) for image in pictures.images])
+    left = FindingLocation(Side.LEFT)
+    text = "FINDINGS: There is a right pleural effusion. There is left atelectasis."
+    report = ReportComposer(CheckpointGenerator(tiny_checkpoint()).info).compose(
+        DraftRequest(slices),
+        GeneratedDraft(
+            text=GeneratedText(parse_report(text), 0.5),
+            findings=tuple(
+                Finding(name=name, state=FindingState.PRESENT, location=left, location_overridden=name == "Atelectasis")
+                for name in FINDINGS
+            ),
+            max_report_tokens=40,
+        ),
+        decoding=Decoding(),
+    )
+    without = "There is a pleural effusion. There is left atelectasis."
+    assert report.sections[0].text == (without if problem else text.removeprefix("FINDINGS: "))
+    notice = "1 sentence was shortened or removed: the sides of the patient are not known"
+    assert (notice in report.notices) is bool(problem)

@@ -10,6 +10,9 @@ import numpy as np
 import PIL.Image
 import torch
 from PIL import ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from report_gen.records import DRAWING
 
 _COLUMNS = 8
 _SIDES = (128, 256)
@@ -29,7 +32,10 @@ class Strip:
 
 
 def draw_contact_sheet(strips: Sequence[Strip]) -> bytes:
-    """Draw strips below each other as a gray PNG, with a label under every image; tiles are square."""
+    """Draw strips below each other as a gray PNG, with a label under every image; tiles are square.
+
+    The PNG is marked as a drawing, so that `draft` does not take it for an image.
+    """
     side = max(_SIDES[0], min(_SIDES[1], max(strip.squares.shape[-1] for strip in strips)))
     heights = [_LINE + _GAP + _rows(strip) * (side + _LINE + _GAP) for strip in strips]
     columns = min(_COLUMNS, max(len(strip.labels) for strip in strips))
@@ -39,7 +45,9 @@ def draw_contact_sheet(strips: Sequence[Strip]) -> bytes:
         _draw_strip(sheet, strip, top, side)
         top += height
     buffer = io.BytesIO()
-    sheet.save(buffer, "PNG")
+    entries = PngInfo()
+    entries.add_text(DRAWING, "not an image of a patient")
+    sheet.save(buffer, "PNG", pnginfo=entries)
     return buffer.getvalue()
 
 

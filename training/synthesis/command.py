@@ -64,7 +64,7 @@ def synthesize(
         raise UsageError("--output needs --finding; add it")
     if name and folder.exists():
         raise UsageError(f"{folder}: exists already; give another --output")
-    model, images = _prepare(corpora, schema, generator, settings or [], layout, resume=resume)
+    model, images = _prepare(corpora, schema, generator, settings or [], layout, finding=name, resume=resume)
     if name:
         _draw(model, images, name, count, folder, seed)
 
@@ -83,15 +83,18 @@ def _prepare(
     settings: Sequence[str],
     layout: str | None,
     *,
+    finding: str,
     resume: bool,
 ) -> tuple[ImageGenerator, TrainingImages]:
     """Read the training images, and load or train the generator.
 
     Raises:
         UsageError: The generator does not fit the settings, findings or images.
+        CorpusError: No training image has the finding. The training takes hours and would be of no use.
     """
     from report_gen.terminal import bars
 
+    from .drawing import images_with
     from .generator import is_generator, load_generator
     from .recipe import generator_recipe
     from .training import is_unfinished, train_generator
@@ -113,6 +116,8 @@ def _prepare(
         images = read_training_images(
             corpora, schema, size=recipe.size, cache=folder / "cache", layout=layout, on_progress=progress.show
         )
+        if finding:
+            images_with(finding, images, schema.findings)
         if model is None:
             model = train_generator(
                 images,

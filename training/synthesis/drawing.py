@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,23 @@ class SyntheticImages:
     """Distances of training images to the nearest image of another patient, ascending."""
 
 
+def images_with(finding: str, images: TrainingImages, findings: Sequence[str]) -> NDArray[np.int64]:
+    """Return the indices of the training images with a finding.
+
+    Args:
+        finding: The finding.
+        images: The training images.
+        findings: The F findings of their labels.
+
+    Raises:
+        CorpusError: No training image has the finding.
+    """
+    positive = np.flatnonzero(images.labels[:, findings.index(finding)] == 1)
+    if not len(positive):
+        raise CorpusError(f"no training image has the finding {finding!r}; choose another --finding, or add a corpus")
+    return positive
+
+
 def draw_images(
     generator: ImageGenerator,
     images: TrainingImages,
@@ -64,10 +82,7 @@ def draw_images(
         CorpusError: No training image has the finding.
         ReportGenError: Most images are copies of training images.
     """
-    column = generator.findings.index(finding)
-    positive = np.flatnonzero(images.labels[:, column] == 1)
-    if not len(positive):
-        raise CorpusError(f"no training image has the finding {finding!r}; choose another --finding, or add a corpus")
+    positive = images_with(finding, images, generator.findings)
     nearest = NearestImages(images)
     device = next(generator.parameters()).device
     kept, sources = list[NDArray[np.uint8]](), list[int]()

@@ -61,6 +61,10 @@ LIKE_HOUNSFIELD = (
     "no modality is stated; the values look like Hounsfield units (air at -1000), so windows of CT are used"
 )
 
+NOT_HOUNSFIELD = (
+    "no value of the middle slice is below 0, so the values may not be Hounsfield units, and the CT windows may not "
+    "fit; check Rescale Slope and Rescale Intercept"
+)
 _RELATIVE = "percentiles"
 """Name of windows that are percentiles of the values of one stack. The values have no unit."""
 _PERCENTILES = (0.5, 99.5)
@@ -116,7 +120,8 @@ def choose_windows(volume: Volume) -> ChosenWindows:
     if stack.is_displayed:
         return ChosenWindows((DISPLAY,))
     if stack.modality == "CT":
-        return _ct_windows_of(stack)
+        chosen = _ct_windows_of(stack)
+        return ChosenWindows(chosen.windows, (*_unlike_hounsfield(volume), *chosen.notices))
     sample = sample_values(volume)
     if stack.modality is None and look_like_hounsfield(sample):
         chosen = _ct_windows_of(stack)
@@ -169,7 +174,7 @@ def confirm_windows(volume: Volume, windows: Sequence[Window]) -> ChosenWindows:
     """
     stack, path = volume.stack, volume.stack.images[0].path
     if stack.modality == "CT":
-        return ChosenWindows(tuple(windows))
+        return ChosenWindows(tuple(windows), _unlike_hounsfield(volume))
     if stack.modality is not None:
         raise StudyError(path, f"is {stack.modality} and not CT, {ONLY_HOUNSFIELD}")
     if not look_like_hounsfield(sample_values(volume)):
@@ -232,6 +237,16 @@ def sample_values(volume: Volume) -> NDArray[np.float32]:
         part = flat[::step]
         parts.append(part[np.isfinite(part)])
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+
+def _unlike_hounsfield(volume: Volume) -> tuple[str, ...]:
+    """Return a notice if no value of the middle slice of a CT is that of air, fat or noise in water.
+
+    The values of a slice without rescale, or with a slope of 0, are stored numbers. A uniform slice has no notice.
+    """
+    values = next(volume.slices([len(volume) // 2]))
+    known = values[np.isfinite(values)]
+    return (NOT_HOUNSFIELD,) if known.size and 0 <= known.min() < known.max() else ()
 
 
 def _ct_windows_of(stack: SliceStack) -> ChosenWindows:

@@ -55,7 +55,7 @@ def test_contents_of_a_long_stack_are_interpolated() -> None:
     done: list[int] = []
     indices = stack_views(Volume(stack, load), 10, progress=done.append).indices
     assert done == list(range(1, 11))
-    assert len(loaded) == 128 + 10
+    assert len(loaded) == 1 + 128 + 10  # the first one for the check of Hounsfield units
     np.testing.assert_allclose(indices, np.arange(110, 300, 20), atol=4)
 
 

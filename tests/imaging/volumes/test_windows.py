@@ -23,7 +23,7 @@ from report_gen.imaging.volumes import (
     robust_window,
     sample_values,
 )
-from report_gen.imaging.volumes.windows import LIKE_HOUNSFIELD, NO_BODY_PART
+from report_gen.imaging.volumes.windows import LIKE_HOUNSFIELD, NO_BODY_PART, NOT_HOUNSFIELD, confirm_windows
 from report_gen.imaging.windowing import apply_window
 from report_gen.records import Image
 from tests.slice_files import slices_at, study_of
@@ -178,3 +178,12 @@ def test_other_values_are_not_taken_for_hounsfield_units(values: NDArray[np.floa
     assert not look_like_hounsfield(values.ravel().astype(np.float32))
     chosen = choose_windows(_volume(values, None))
     assert ([window.name for window in chosen.windows], chosen.notices) == (["percentiles"], ())
+
+
+def test_a_ct_whose_rescale_is_lost_has_a_notice() -> None:
+    stored = _ct() - _ct().min()  # no value below 0
+    for values, notices in ((_ct(), ()), (stored, (NOT_HOUNSFIELD,)), (np.zeros_like(stored), ())):
+        volume = _volume(values, "CT", body_part="HEAD")
+        assert choose_windows(volume).notices == notices
+        assert confirm_windows(volume, [CT_WINDOWS["lung"]]).notices == notices
+        assert choose_windows(volume).windows == ct_windows(["head"])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 from report_gen_training.monitoring.contact_sheet import Strip, draw_contact_sheet
+
+from report_gen.errors import NotAnImageError
+from report_gen.imaging import read_study
 
 
 def sheet(*strips: Strip) -> np.ndarray:
@@ -33,3 +38,10 @@ def test_labels_fit_under_their_image_and_strips_are_stacked() -> None:
     assert one[-24:-6, 134:140].min() == 255  # the gap beside a long label is empty
     assert one.shape == (182, 274)
     assert both.shape == (6 + 2 * (24 + 256 + 24), 2 * 262 + 6)
+
+
+def test_a_sheet_is_not_taken_for_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "sheet.png"
+    path.write_bytes(draw_contact_sheet([Strip("a", torch.zeros(2, 16, 16), ["a", "b"])]))
+    with pytest.raises(NotAnImageError, match="is a drawing of report-gen, not an image of the patient"):
+        read_study(path)

@@ -102,3 +102,12 @@ def test_settings_are_read() -> None:
     assert generator_recipe(["channels=[16, 32]", "size=32", "learning_rate=1e-4"]) == GeneratorRecipe(
         channels=(16, 32), size=32, learning_rate=1e-4
     )
+
+
+def test_a_finding_without_training_images_is_refused_before_the_training(tmp_path: Path, command: Command) -> None:
+    write_nih(tmp_path / "nih", 60)
+    code, out, err = command("nih", "--finding", "Pneumonia", settings=SETTINGS)
+    assert code == 3
+    assert "no training image has the finding 'Pneumonia'" in err
+    assert "generator: " not in out
+    assert not (tmp_path / "generator" / "model.safetensors").exists()
