@@ -9,12 +9,19 @@ from typing import NamedTuple, TypeGuard
 from pydicom import Dataset
 
 from report_gen.imaging.acquisition import image_type
-from report_gen.imaging.attributes import number_value, number_values
+from report_gen.imaging.attributes import number_value, number_values, text_value
 from report_gen.imaging.modality import PROJECTION_MODALITIES, SLICE_MODALITIES, modality_of
 from report_gen.records import SlicePlane, Vector
 
-PLANE_KEYWORDS = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")
-"""Attributes of the Image Plane Module and of the macros Plane Position, Plane Orientation and Pixel Measures."""
+PLANE_KEYWORDS = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "FrameOfReferenceUID",
+)
+"""Attributes of the modules Image Plane and Frame of Reference, and of the macros Plane Position, Plane Orientation and
+Pixel Measures."""
 
 _ROUNDING = 0.01
 """Largest error of direction cosines: some devices round them to two decimals."""
@@ -58,6 +65,7 @@ def slice_plane(dataset: Dataset) -> FoundPlane:
         column_direction=directions[1],
         spacing=spacing,
         thickness=thickness if thickness and thickness > 0 else None,
+        frame_of_reference=text_value(dataset, "FrameOfReferenceUID") or "",
     )
     return FoundPlane(plane)
 

@@ -24,6 +24,8 @@ class SlicePlane:
     """Distance between rows and distance between columns, millimeters."""
     thickness: float | None = None
     """Slice Thickness (0018,0050), millimeters."""
+    frame_of_reference: str = ""
+    """Frame of Reference UID (0020,0052). Positions in different frames cannot be compared. Empty if not stated."""
 
     @property
     def normal(self) -> Vector:

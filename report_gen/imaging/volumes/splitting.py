@@ -41,6 +41,24 @@ class Parts:
     """Number of images per place that no attribute distinguishes, if the parts were made by instance number."""
 
 
+def split_by_frame(images: Sequence[Image]) -> list[tuple[Image, ...]]:
+    """Group slices of the same frame of reference (PS3.3 C.7.4.1), in the order of the images.
+
+    If a frame has only one slice, nothing is split: some anonymizers give every file a Frame of Reference UID of its
+    own, and the positions of such files can be compared all the same.
+
+    Args:
+        images: Images with a usable plane.
+    """
+    frames: dict[str, list[Image]] = defaultdict(list)
+    for image in images:
+        if image.plane is not None:
+            frames[image.plane.frame_of_reference].append(image)
+    if min(map(len, frames.values()), default=0) < 2:
+        return [tuple(images)]
+    return [tuple(group) for group in frames.values()]
+
+
 def split_by_grid(images: Sequence[Image]) -> list[tuple[Image, ...]]:
     """Group slices of equal orientation (within `MAX_ANGLE`), number of rows and columns, and pixel spacing.
 

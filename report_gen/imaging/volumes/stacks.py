@@ -14,7 +14,7 @@ from report_gen.imaging.slice_geometry import plane_name, stack_direction
 from report_gen.imaging.volumes.ordering import stack_of_slices, stack_without_places
 from report_gen.imaging.volumes.set_aside import classify_image
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
-from report_gen.imaging.volumes.splitting import split_by_acquisition, split_by_grid
+from report_gen.imaging.volumes.splitting import split_by_acquisition, split_by_frame, split_by_grid
 from report_gen.records import Image, Series, Study
 
 _NO_POSITION = "no position in the patient, which other images of the series have"
@@ -28,11 +28,11 @@ _Key = TypeVar("_Key")
 def find_stacks(study: Study) -> StackCollection:
     """Order the slices of a study into stacks, and set aside what is no slice of a scan.
 
-    Slices of one series belong to one stack if their rows and columns differ by 1 degree at most, and have the same
-    size and pixel spacing. If a series shows places several times, it is split by the attributes that explain this:
-    field of view, kind of image (Image Type), echo time, b-value, contrast agent, temporal position, trigger time,
-    acquisition number and time, in this order; an attribute that varies along the stack splits nothing. Slices are
-    ordered by their position along the normal and never by instance number.
+    Slices of one series belong to one stack if they have the same frame of reference, size and pixel spacing, and if
+    their rows and columns differ by 1 degree at most. If a series shows places several times, it is split by the
+    attributes that explain this: field of view, kind of image (Image Type), echo time, b-value, contrast agent,
+    temporal position, trigger time, acquisition number and time, in this order; an attribute that varies along the
+    stack splits nothing. Slices are ordered by their position along the normal and never by instance number.
 
     Set aside are localizers, dose reports, maximum and minimum intensity projections, secondary captures, phantoms,
     duplicates, and images without position in a series whose others have one. Reformatted slices (MPR) are set aside if
@@ -105,6 +105,18 @@ def _find_in_series(series: Series, *, with_reformats: bool) -> _Found:
 
 def _add_placed(images: Sequence[Image], found: _Found) -> None:
     """Add the stacks of images with a plane."""
+    frames = split_by_frame(images)
+    if len(frames) > 1:
+        found.notice(
+            f"the slices have {len(frames)} frames of reference, between which positions cannot be compared; each of "
+            "them is a separate stack"
+        )
+    for frame in frames:
+        _add_frame(frame, found)
+
+
+def _add_frame(images: Sequence[Image], found: _Found) -> None:
+    """Add the stacks of images of one frame of reference."""
     groups = split_by_grid(images)
     _notice_mixture(groups, found)
     for group in groups:

@@ -146,6 +146,38 @@ def test_slices_within_one_degree_are_one_stack_and_others_are_not() -> None:
     assert [_numbers(stack) for stack in _stacks(images)] == [[0, 1, 2], [3, 4]]
 
 
+def _in_frame(images: Sequence[Image], uid: str) -> list[Image]:
+    return [
+        dataclasses.replace(image, plane=dataclasses.replace(image.plane, frame_of_reference=uid))
+        for image in images
+        if image.plane is not None
+    ]
+
+
+def test_frames_of_reference_are_stacks_of_their_own() -> None:
+    """The positions of the two scans interleave, but cannot be compared."""
+    both = [*_in_frame(slices_at(range(0, 12, 3)), "1.2"), *_in_frame(slices_at(range(1, 12, 3)), "1.3")]
+    found = find_stacks(study_of(both))
+    assert [[float(one) for one in stack.positions] for stack in found.stacks] == [[0, 3, 6, 9], [1, 4, 7, 10]]
+    (notice,) = found.notices
+    assert notice == (
+        "series 1: the slices have 2 frames of reference, between which positions cannot be compared; each of them is "
+        "a separate stack"
+    )
+
+
+def test_frames_of_single_slices_are_those_of_an_anonymizer() -> None:
+    images = [one for number, image in enumerate(slices_at(range(4))) for one in _in_frame([image], f"1.{number}")]
+    (stack,) = _stacks(images)
+    np.testing.assert_array_equal(stack.positions, [0, 1, 2, 3])
+
+
+def test_the_frame_of_reference_is_that_of_the_header(tmp_path: Path) -> None:
+    positions = [(0, 0, float(place)) for place in (0, 1, 2, 0, 1, 2)]
+    write_slices(tmp_path, positions, FrameOfReferenceUID=["1.2"] * 3 + ["1.3"] * 3)
+    assert [len(stack.images) for stack in find_stacks(read_study(tmp_path)).stacks] == [3, 3]
+
+
 def test_two_orientations_are_two_stacks_with_one_sentence() -> None:
     axial = slices_at(range(5))
     sagittal = [slice_image(10 + n, (n, 0, 0), SAGITTAL) for n in range(4)]
