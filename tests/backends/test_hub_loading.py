@@ -117,21 +117,25 @@ def test_a_path_that_does_not_exist_is_no_hub_name(tmp_path: Path, model: str) -
 def test_code_of_a_model_is_never_run(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    (folder / "code.py").write_text("from pathlib import Path\nPath('was-run').touch()\nclass Config: pass\n")
+    (folder / "code.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'was-run')!r}).touch()\nclass Config: pass\n"
+    )
     auto_map = dict.fromkeys(("AutoConfig", "AutoModelForImageTextToText", "AutoProcessor"), "code.Config")
     (folder / "config.json").write_text(json.dumps({"model_type": "own_vl", "auto_map": auto_map}))
     assert refused(folder).startswith("model: needs code from its repository, which is never run because")
-    assert not Path("was-run").exists()
+    assert not (tmp_path / "was-run").exists()
 
 
 def test_code_of_a_processor_is_never_run(copy: Path) -> None:
-    (copy / "code.py").write_text("from pathlib import Path\nPath('was-run').touch()\nclass Processor: pass\n")
+    (copy / "code.py").write_text(
+        f"from pathlib import Path\nPath({str(copy / 'was-run')!r}).touch()\nclass Processor: pass\n"
+    )
     settings = {"processor_class": "OwnProcessor", "auto_map": {"AutoProcessor": "code.Processor"}}
     (copy / "processor_config.json").write_text(json.dumps(settings))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps(config | {"model_type": "llava"}))
     refused(copy)
-    assert not Path("was-run").exists()
+    assert not (copy / "was-run").exists()
 
 
 def test_a_kernel_of_a_hub_is_code_too(copy: Path) -> None:
