@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.drafting.chat_generator import ChatGenerator
     from report_gen.drafting.conditioning_inputs import check_overrides, resolve_states
     from report_gen.drafting.drafter import Drafter
     from report_gen.drafting.drafter_set import Drafted, DrafterSet
@@ -22,6 +23,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "chat_generator": ("ChatGenerator",),
             "conditioning_inputs": ("check_overrides", "resolve_states"),
             "drafter": ("Drafter",),
             "drafter_set": ("Drafted", "DrafterSet"),
@@ -36,6 +38,7 @@ else:
     )
 
 __all__ = [
+    "ChatGenerator",
     "DraftRequest",
     "Drafted",
     "Drafter",

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from report_gen.arguments import check_count
+from report_gen.arguments import DtypeName, check_count
 from report_gen.drafting.batching import generate_in_time
 from report_gen.drafting.checkpoint_generator import CheckpointGenerator
 from report_gen.drafting.limits import NO_LIMITS, StudyLimits
+from report_gen.drafting.model_source import DescribedSource, find_source
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.report_generator import (
     BlankStudy,
@@ -66,26 +67,31 @@ class Drafter:
         folder: str | os.PathLike[str] | None = None,
         *,
         base: str | os.PathLike[str] | None = None,
-        device: str | torch.device = "auto",
-        dtype: str | torch.dtype = "auto",
+        device: str = "auto",
+        dtype: DtypeName = "auto",
+        allow_remote: bool = False,
     ) -> Drafter:
-        """Load a checkpoint onto a device.
+        """Load a model onto a device.
 
         Args:
-            folder: Checkpoint folder; by default the embedded checkpoint.
+            folder: Checkpoint folder, or another model, see `find_source`; by default the embedded checkpoint.
             base: Base of a checkpoint that is an adapter, see `load_checkpoint`.
             device: As in `CheckpointGenerator`.
             dtype: As in `CheckpointGenerator`.
+            allow_remote: Whether images may be sent to a model on another computer.
 
         Returns:
-            A drafter with the model of the checkpoint.
+            A drafter with the model.
 
         Raises:
             CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
             UsageError: The device or the type is unknown or not available, or `base` is given for no adapter.
         """
-        device = resolve_device(device)  # before the weights are read
-        return cls.from_checkpoint(load_checkpoint(folder, base=base), device=device, dtype=dtype)
+        resolved = resolve_device(device)  # before the weights are read
+        if folder is not None and isinstance(source := find_source(folder), DescribedSource):
+            name = None if base is None else os.fspath(base)
+            return source.load(base=name, device=device, dtype=dtype, allow_remote=allow_remote)
+        return cls.from_checkpoint(load_checkpoint(folder, base=base), device=resolved, dtype=dtype)
 
     @property
     def info(self) -> GeneratorInfo:
