@@ -46,7 +46,7 @@ class ChatGenerator:
         self._description, self._backend = description, backend
         self._preparer = ChatPreparer(description)
         settings, model = description.settings, backend.info
-        sent = f"the images were sent to another computer: {model.remote}" if model.remote else ""
+        sent = f"images and prompt were sent to another computer: {model.remote}" if model.remote else ""
         self.info = GeneratorInfo(
             name=settings.name,
             weights_sha256=model.weights_sha256,

@@ -231,7 +231,7 @@ def test_an_endpoint_gets_as_many_studies_as_it_answers_at_once(tmp_path: Path) 
 def test_every_draft_says_that_images_left_the_computer(tmp_path: Path) -> None:
     backend = FakeBackend(REPORT, remote="gpu.example.org")
     report = drafter_of(backend, description(tmp_path)).draft(study(tmp_path))
-    assert report.notices[0] == "the images were sent to another computer: gpu.example.org"
+    assert report.notices[0] == "images and prompt were sent to another computer: gpu.example.org"
     assert report.provenance.endpoint == "gpu.example.org"
 
 
