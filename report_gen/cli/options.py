@@ -60,7 +60,7 @@ AllowRemote = Annotated[
     bool,
     typer.Option(
         "--allow-remote",
-        help="Send images and prompt to the endpoint of the model also if it is on another computer. Every draft says so.",
+        help="Send images and prompt to the endpoint also if it is on another computer. Every draft says so.",
     ),
 ]
 Method = Annotated[

@@ -286,3 +286,10 @@ def test_all_forms_give_the_same_report(findings: list[str], impression: list[st
         parsed = parse(form)
         assert sentences(parsed) == {SectionName.FINDINGS: findings, SectionName.IMPRESSION: impression}
         assert parsed.text.sections == parse_report(forms[0])
+
+
+def test_advice_to_see_a_radiologist_is_left_out() -> None:
+    (_, impression) = parse_reply(
+        Reply(text="FINDINGS: Large heart. IMPRESSION: Cardiomegaly. Please consult a radiologist.")
+    ).text.sections
+    assert impression.text == "Cardiomegaly."
