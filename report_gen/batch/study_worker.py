@@ -120,12 +120,16 @@ def worker_process(settings: BatchSettings) -> Iterator[StudyWorker]:
 
 def _load(settings: BatchSettings, name: str) -> Drafter:
     """Load a model, unless one of the models was replaced since their digests were read."""
-    drafter = settings.sources[name].load(
-        base=settings.base, device=settings.device, dtype=settings.dtype, allow_remote=settings.allow_remote
+    generator = settings.sources[name].load(
+        base=settings.base,
+        device=settings.device,
+        dtype=settings.dtype,
+        allow_remote=settings.allow_remote,
+        tuned=True,
     )
     if digest_sources(settings.sources) != settings.digests:  # a training run replaces its best one
         raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
-    return drafter
+    return Drafter(generator)
 
 
 def _with_header_notices(document: DraftDocument) -> DraftDocument:

@@ -133,7 +133,7 @@ def load_drafter(
         name: Name of the model, see `find_source`; None for the embedded checkpoint.
         base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: As in `load_tuned_drafter`.
+        dtype: `auto`, `float32`, `bfloat16` or `int8`; see `apply_tuning`.
         allow_remote: Whether images may be sent to another computer.
 
     Raises:
@@ -141,10 +141,10 @@ def load_drafter(
         CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
-    from report_gen.drafting import embedded_sources, find_source
+    from report_gen.drafting import Drafter, find_source
 
-    source = next(iter(embedded_sources().values())) if name is None else find_source(name)
-    return source.load(base=base, device=device, dtype=dtype, allow_remote=allow_remote)
+    source = find_source(name)
+    return Drafter(source.load(base=base, device=device, dtype=dtype, allow_remote=allow_remote, tuned=True))
 
 
 def load_findings(path: Path | None) -> FindingSchema:

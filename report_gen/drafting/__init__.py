@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from report_gen.drafting.preprocessing import StudyPreprocessor
     from report_gen.drafting.prior_studies import PriorStudy, find_priors, unordered_pairs
     from report_gen.drafting.request import DraftRequest
-    from report_gen.drafting.tuned_drafter import load_tuned_drafter
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -33,7 +32,6 @@ else:
             "preprocessing": ("StudyPreprocessor",),
             "prior_studies": ("PriorStudy", "find_priors", "unordered_pairs"),
             "request": ("DraftRequest",),
-            "tuned_drafter": ("load_tuned_drafter",),
         },
     )
 
@@ -52,7 +50,6 @@ __all__ = [
     "embedded_sources",
     "find_priors",
     "find_source",
-    "load_tuned_drafter",
     "resolve_states",
     "unordered_pairs",
 ]

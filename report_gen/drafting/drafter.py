@@ -15,7 +15,7 @@ from report_gen.arguments import DtypeName, check_count
 from report_gen.drafting.batching import generate_in_time
 from report_gen.drafting.checkpoint_generator import CheckpointGenerator
 from report_gen.drafting.limits import NO_LIMITS, StudyLimits
-from report_gen.drafting.model_source import DescribedSource, find_source
+from report_gen.drafting.model_source import find_source
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.report_generator import (
     BlankStudy,
@@ -28,7 +28,7 @@ from report_gen.drafting.report_generator import (
 from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError
 from report_gen.generation import Decoding
-from report_gen.model import Checkpoint, load_checkpoint, resolve_device
+from report_gen.model import Checkpoint
 from report_gen.records import (
     FindingLocation,
     FindingSchema,
@@ -87,11 +87,9 @@ class Drafter:
             CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
             UsageError: The device or the type is unknown or not available, or `base` is given for no adapter.
         """
-        resolved = resolve_device(device)  # before the weights are read
-        if folder is not None and isinstance(source := find_source(folder), DescribedSource):
-            name = None if base is None else os.fspath(base)
-            return source.load(base=name, device=device, dtype=dtype, allow_remote=allow_remote)
-        return cls.from_checkpoint(load_checkpoint(folder, base=base), device=resolved, dtype=dtype)
+        name = None if base is None else os.fspath(base)
+        source = find_source(folder)
+        return cls(source.load(base=name, device=device, dtype=dtype, allow_remote=allow_remote, tuned=False))
 
     @property
     def info(self) -> GeneratorInfo:

@@ -38,15 +38,7 @@ class StudyInspector:
                 yield loaded.patch_features.double().mean((0, 1)).cpu().numpy()
 
     def attention_map(self, study: Study, *, max_views: int | None = None) -> Heatmap:
-        """Return the attention of each finding over the first image of a study that the model gets.
-
-        Args:
-            study: The study.
-            max_views: Largest number of images of a study, as in `StudyLimits`.
-
-        Raises:
-            StudyError: The study cannot be read.
-        """
+        """Return the attention of each finding over the first image of a study, see `Drafter.attention_map`."""
         loaded = self._preprocessor.load(DraftRequest(study), force=True, limits=StudyLimits(max_views=max_views))
         if isinstance(loaded, StudyError):
             raise loaded
@@ -55,29 +47,11 @@ class StudyInspector:
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
 
     def given_slices(self, study: Study, *, max_views: int | None = None) -> tuple[Image, ...]:
-        """Return the slices of a volume that the model is given, in the windows in which it gets them.
-
-        The result is empty for a model of single images, and for a study without slices.
-
-        Args:
-            study: The study.
-            max_views: Largest number of images of a study, as in `StudyLimits`.
-
-        Raises:
-            StudyError: The slices cannot be read.
-        """
+        """Return the slices of a volume that the model is given, see `Drafter.given_slices`."""
         return self._preprocessor.given_slices(study, max_views=max_views)
 
     def preprocessing_stages(self, study: Study, *, max_views: int | None = None) -> tuple[PreprocessedImage, ...]:
-        """Return the images of a study that the model gets, as they are after every step of their preprocessing.
-
-        Args:
-            study: The study.
-            max_views: Largest number of images of a study, as in `StudyLimits`.
-
-        Raises:
-            StudyError: The study cannot be read.
-        """
+        """Return the images of a study after every step of their preprocessing, see `Drafter.preprocessing_stages`."""
         loaded = self._preprocessor.load(DraftRequest(study), force=True, limits=StudyLimits(max_views=max_views))
         if isinstance(loaded, StudyError):
             raise loaded

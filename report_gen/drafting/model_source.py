@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.arguments import DtypeName
 from report_gen.backends import (
@@ -26,7 +26,7 @@ from report_gen.model import embedded_checkpoints, find_checkpoint, manifest_dig
 from report_gen.records import FindingLocation, FindingState
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting.report_generator import ReportGenerator
 
 HUB_PREFIX = "hf:"
 """Beginning of the name of a model of a hub, such as `hf:google/medgemma-1.5-4b-it`."""
@@ -56,7 +56,9 @@ class ModelSource(Protocol):
         """Raise UsageError if the model does not know what the reader sets."""
         ...
 
-    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
+    def load(
+        self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool, tuned: bool
+    ) -> ReportGenerator[Any]:
         """Load the model.
 
         Args:
@@ -64,6 +66,7 @@ class ModelSource(Protocol):
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
             dtype: `auto`, `float32`, `bfloat16` or `int8`.
             allow_remote: Whether images may be sent to another computer.
+            tuned: Whether a checkpoint gets the settings that `report-gen bench --tune` remembered, see `apply_tuning`.
 
         Raises:
             CheckpointError: The model cannot be loaded.
@@ -100,11 +103,19 @@ class CheckpointSource:
         """Raise UsageError if the model does not know what the reader sets."""
         check_overrides(overrides, locations, attributes, read_config(self.folder))
 
-    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
-        """Load the checkpoint with the settings that were measured to be fastest. It sends no image anywhere."""
-        from report_gen.drafting.tuned_drafter import load_tuned_drafter  # imports torch
+    def load(
+        self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool, tuned: bool
+    ) -> ReportGenerator[Any]:
+        """Load the checkpoint. It sends no image anywhere."""
+        # These modules import torch.
+        from report_gen.drafting.checkpoint_generator import CheckpointGenerator
+        from report_gen.drafting.tuned_settings import apply_tuning
+        from report_gen.model import load_checkpoint, resolve_device
 
-        return load_tuned_drafter(self.folder, base=base, device=device, dtype=dtype)
+        if tuned:
+            dtype = apply_tuning(self.folder, device=device, dtype=dtype)
+        resolved = resolve_device(device)  # before the weights are read
+        return CheckpointGenerator(load_checkpoint(self.folder, base=base), device=resolved, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -139,28 +150,31 @@ class DescribedSource:
                 "--attribute out, or state them with --indication"
             )
 
-    def load(self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool) -> Drafter:
+    def load(
+        self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool, tuned: bool
+    ) -> ReportGenerator[Any]:
         """Load the model onto a device, or set up the connection to its server."""
         from report_gen.drafting.chat_generator import ChatGenerator  # imports torch
-        from report_gen.drafting.drafter import Drafter
 
         if base is not None:
             raise UsageError(f"{self.model.settings.name}: --base is for adapters of report-gen; leave it out")
-        return Drafter(ChatGenerator.load(self.model, device=device, dtype=dtype, allow_remote=allow_remote))
+        return ChatGenerator.load(self.model, device=device, dtype=dtype, allow_remote=allow_remote)
 
 
-def find_source(name: str | os.PathLike[str]) -> ModelSource:
+def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
     """Find a model by its name or path.
 
     Args:
         name: A checkpoint folder or the folder of a training run, the name of an embedded checkpoint, a description
             (a TOML file, or the name of one in the package), the folder of a model of transformers, or `hf:` and the
-            name of a model of a hub.
+            name of a model of a hub. None: the embedded checkpoint for chest radiographs.
 
     Raises:
         CheckpointError: There is no such model.
         UsageError: A description has a fault.
     """
+    if name is None:
+        return next(iter(embedded_sources().values()))
     text = os.fspath(name)
     if text.startswith(HUB_PREFIX):
         return DescribedSource(describe_hub_model(text.removeprefix(HUB_PREFIX)))

@@ -377,7 +377,7 @@ def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:
 
 def test_a_missing_device_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"device 'cuda:99' is not available on this machine; choose auto, cpu"):
-        Drafter.load(tmp_path / "absent", device="cuda:99")
+        Drafter.load(tmp_path, device="cuda:99")
 
 
 def test_source_date_epoch_makes_documents_equal_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,131 @@
+"""What the name of a model means: a checkpoint, a description, a folder of transformers, or a model of a hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from report_gen.backends import built_in_descriptions
+from report_gen.drafting import Drafter, find_source
+from report_gen.drafting.model_source import CheckpointSource, DescribedSource
+from report_gen.errors import CheckpointError, UsageError
+from report_gen.model import EMBEDDED, embedded_checkpoints
+from report_gen.records import FindingState
+from tests.builders import write_checkpoint
+
+MODEL = 'name = "Mine"\nbackend = "image-text"\nmodel = "weights"\n'
+
+
+def described(name: str | Path) -> DescribedSource:
+    source = find_source(name)
+    assert isinstance(source, DescribedSource)
+    return source
+
+
+def write_folder(folder: Path, **config: Any) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def test_nothing_is_the_embedded_checkpoint() -> None:
+    assert find_source() == CheckpointSource(EMBEDDED)
+
+
+@pytest.mark.parametrize("name", embedded_checkpoints())
+def test_an_embedded_name_is_its_checkpoint(name: str) -> None:
+    assert find_source(name) == CheckpointSource(embedded_checkpoints()[name])
+
+
+def test_a_folder_of_report_gen_is_a_checkpoint_also_in_a_run(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "run" / "best")
+    assert find_source(tmp_path / "run") == find_source(tmp_path / "run" / "best")
+
+
+@pytest.mark.parametrize("name", built_in_descriptions())
+def test_a_description_of_the_package_has_a_name(name: str) -> None:
+    settings = described(name).model.settings
+    assert settings.name
+    assert settings.license or settings.backend == "endpoint"
+
+
+def test_a_description_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MODEL + '[scope]\nmodalities = ["dx"]\n')
+    source = described(path)
+    assert (source.model.settings.name, source.model.folder) == ("Mine", tmp_path)
+    assert source.scope().scope.modalities == ("DX",)
+    assert not source.scope().volumes
+
+
+def test_a_folder_in_the_place_of_a_description_has_precedence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_checkpoint(tmp_path / "medgemma")
+    assert isinstance(find_source("medgemma"), CheckpointSource)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "backend"), [("vision-encoder-decoder", "encoder-decoder"), ("llava", "image-text")]
+)
+def test_a_folder_of_transformers_gets_a_description(tmp_path: Path, model_type: str, backend: str) -> None:
+    source = described(write_folder(tmp_path / "weights", model_type=model_type))
+    assert (source.model.settings.backend, source.model.settings.name) == (backend, "weights")
+
+
+def test_a_hub_name_is_marked_as_such() -> None:
+    settings = described("hf:google/medgemma-1.5-4b-it").model.settings
+    assert (settings.backend, settings.model) == ("image-text", "google/medgemma-1.5-4b-it")
+
+
+def test_a_missing_model_names_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"absent: no such checkpoint folder; .*chest_xray.*medgemma.*or hf:NAME"):
+        find_source(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("name = ", "not TOML"),
+        ('name = "Mine"', "key 'backend' is missing; add it"),
+        (MODEL + 'colour = "red"', "unknown key 'colour'; remove it or correct its spelling"),
+        (MODEL + "[images]\nsize = 0", "images.size: Input should be greater than or equal to 28"),
+        (MODEL + 'url = "http://127.0.0.1:1/v1"', 'url and backend = "endpoint" belong together; give both or none'),
+        (MODEL + 'prompt = "absent"', "absent: cannot be read"),
+        (MODEL + 'findings = "absent"', "absent: cannot be read"),
+        (MODEL + "[images]\nmax_images = 20", "images.max_images is above scope.max_images; raise scope.max_images"),
+        (
+            MODEL.replace("image-text", "magic"),
+            "backend: Input should be 'image-text', 'encoder-decoder' or 'endpoint'",
+        ),
+    ],
+)
+def test_a_fault_of_a_description_is_one_sentence(tmp_path: Path, text: str, error: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as found:
+        find_source(path)
+    assert error in str(found.value)
+    assert "\n" not in str(found.value)
+
+
+def test_the_digest_changes_with_the_prompt(tmp_path: Path) -> None:
+    path, prompt = tmp_path / "mine.toml", tmp_path / "ask.toml"
+    path.write_text(MODEL + 'prompt = "ask.toml"')
+    digests = set()
+    for text in ("Describe.", "Write a report.", "Describe."):
+        prompt.write_text(f'user = "{text}"')
+        digests.add(find_source(path).digest())
+    assert len(digests) == 2
+
+
+def test_a_described_model_takes_no_findings_and_no_base() -> None:
+    source = described("vit_gpt2")
+    source.check_overrides({}, {}, {})
+    with pytest.raises(UsageError, match="takes no findings"):
+        source.check_overrides({"Edema": FindingState.PRESENT}, {}, {})
+    with pytest.raises(UsageError, match="--base is for adapters of report-gen"):
+        Drafter.load("vit_gpt2", base="base")
+    assert source.model_card() == ""
