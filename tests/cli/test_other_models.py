@@ -29,7 +29,7 @@ def test_studies_are_drafted_and_a_refusal_is_an_error_of_its_study(report_gen: 
         options = ["--checkpoint", describe(tmp_path, stub), "-o", tmp_path / "out", "--format", "json"]
         answer = report_gen("draft", tmp_path / "in", *options)
     assert answer.code == 3
-    assert "1.png: the model refused to write a report: \"I'm sorry, but I can't assist with that.\"" in answer.err
+    assert "hand.png: the model refused to write a report: \"I'm sorry, but I can't assist with that.\"" in answer.err
     assert sorted(path.name for path in (tmp_path / "out").glob("*.json")) == ["chest.json", "knee.json"]
     document = json.loads((tmp_path / "out" / "chest.json").read_text())
     assert document["sections"][1]["text"] == "Pleural effusion."
@@ -37,13 +37,13 @@ def test_studies_are_drafted_and_a_refusal_is_an_error_of_its_study(report_gen: 
 
 
 def test_a_batch_that_was_stopped_continues(report_gen: Command, tmp_path: Path) -> None:
-    for number, name in enumerate(("chest", "hand")):
+    for number, name in enumerate(("chest", "hand", "knee")):
         write_png(tmp_path / "in" / f"{name}.png", noise_image(number))
     with stub_endpoint(completion(REPORT), json_answer({}, status=400), completion(REPORT)) as stub:
         options = ["--checkpoint", describe(tmp_path, stub), "-o", tmp_path / "out"]
         assert report_gen("draft", tmp_path / "in", *options).code == 3
         assert report_gen("draft", tmp_path / "in", *options, "--resume").code == 0
-    assert len(stub.requests) == 3
+    assert len(stub.requests) == 4
 
 
 @pytest.mark.parametrize(
