@@ -81,7 +81,14 @@ def test_hl7_keeps_sections_findings_notices_and_the_model(round_trip: RoundTrip
     assert found.sections == tuple(map(without_confidence, expected.sections))
     assert found.findings == tuple(map(without_thresholds, expected.findings))
     assert found.notices == expected.notices
-    assert found.provenance == replace(expected.provenance, inputs=(), decoding={}, preprocessing=(), comparison=None)
+    assert found.provenance == replace(
+        expected.provenance,
+        inputs=(),
+        decoding={},
+        preprocessing=(),
+        comparison=None,
+        confidence="token probability",  # sentences have none
+    )
 
 
 @ROUND_TRIPS
@@ -98,9 +105,13 @@ def test_text_keeps_sections_notices_the_model_and_what_the_user_set(round_trip:
         for finding in report.findings
         if finding.overridden or finding.location_overridden
     )
-    digits = expected.provenance.weights_sha256[:12]
+    origin = expected.provenance
     assert found.provenance == replace(
-        empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits
+        empty_provenance(),
+        model_name=origin.model_name,
+        weights_sha256=origin.weights_sha256[:12],
+        model_revision=origin.model_revision,
+        endpoint=origin.endpoint,
     )
 
 
@@ -138,7 +149,7 @@ def of_dicom(provenance: Provenance) -> Provenance:
     """Return what DICOM SR keeps of the origin of a draft; study and image are those of the header."""
     image = InputFile(sha256="", sop_instance_uid="1.2.5")
     kept = replace(provenance, study_instance_uid="1.2.3", inputs=(image,))
-    return replace(kept, decoding={}, preprocessing=(), comparison=None)
+    return replace(kept, decoding={}, preprocessing=(), comparison=None, confidence="token probability")
 
 
 @pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
