@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT, STATE_WORDS, finding_title
+from report_gen.outputs.draft_terms import FROM_TEXT, STATE_WORDS, finding_title
 from report_gen.outputs.probability_text import probability_text, threshold_text
 from report_gen.records import Finding, FindingState, Report, Side, Zone
 
@@ -62,7 +62,7 @@ def _threshold(finding: Finding) -> str:
 def _findings_note(report: Report) -> str:
     """Return where states come from, in the words of the table."""
     if report.findings_from_text:
-        return f"{FINDINGS_FROM_TEXT} Unknown: the text makes no statement about this finding."
+        return f"{FROM_TEXT.capitalize()}. Unknown: the text makes no statement about this finding."
     sentences = []
     if any(one.probability is not None for one in report.findings):
         sentences.append("Probability: from the image, calibrated.")

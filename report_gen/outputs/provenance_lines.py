@@ -68,8 +68,11 @@ def describe_decoding(settings: _Settings, *, chosen_by_agreement: bool = False)
     parts = [", ".join(filter(None, (method, length)))]
     candidates = settings.get("candidates", 1)
     if isinstance(candidates, int) and candidates > 1:
-        best = "the one that agrees most with the others" if chosen_by_agreement else "the most consistent"
-        parts.append(f"{best} of {candidates} candidate texts kept")
+        parts.append(
+            f"of {candidates} candidate texts the one kept that agrees most with the others"
+            if chosen_by_agreement
+            else f"the most consistent of {candidates} candidate texts kept"
+        )
     if "seed" in settings:
         names = [name for name in ("temperature", "top_p", "seed") if name in settings]
         values = ", ".join(f"{name.replace('_', '-')} {settings[name]}" for name in names)
