@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import get_args
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from report_gen.records import (
     UNKNOWN_LOCATION,
     Attribute,
     ChangeState,
+    ConfidenceKind,
     Finding,
     FindingLocation,
     FindingState,
@@ -129,7 +131,7 @@ COMPARISONS = st.builds(
     method=st.just("probabilities"),
     changes=st.dictionaries(st.sampled_from(("Pneumonia", "Edema", "Cardiomegaly")), st.sampled_from(ChangeState)),
 )
-REPORTS = st.builds(
+OWN_REPORTS = st.builds(
     Report,
     sections=SECTIONS,
     findings=FINDINGS.map(tuple),
@@ -148,6 +150,38 @@ REPORTS = st.builds(
         comparison=st.none() | COMPARISONS,
     ),
 )
+"""Drafts of models of report-gen with any content that the records allow."""
+
+
+def _of_chat_model(
+    report: Report, *, digest: str, revision: str, endpoint: str, confidence: ConfidenceKind, has_confidence: bool
+) -> Report:
+    """Return a draft as `ChatGenerator` makes it: its findings are read from the text."""
+    origin = replace(report.provenance, weights_sha256=digest, model_revision=revision, endpoint=endpoint)
+    return replace(
+        report,
+        sections=report.sections if has_confidence else tuple(map(without_confidence, report.sections)),
+        findings=tuple(
+            Finding(name=one.name, state=one.state, means_normal=one.means_normal, from_text=True)
+            for one in report.findings
+        ),
+        provenance=replace(origin, confidence=confidence, preprocessing=(), comparison=None),
+        attributes=(),
+    )
+
+
+CHAT_REPORTS = st.builds(
+    _of_chat_model,
+    OWN_REPORTS,
+    digest=st.just("") | DIGESTS,
+    revision=st.just("") | st.just("main") | DIGESTS.map(lambda digest: digest[:40]),
+    endpoint=st.sampled_from(("", "gpu.hospital.example", "192.0.2.7", "[2001:db8::7]")),
+    confidence=st.sampled_from(get_args(ConfidenceKind)),
+    has_confidence=st.booleans(),
+)
+"""Drafts of models behind a backend with any content that the records allow."""
+
+REPORTS = OWN_REPORTS | CHAT_REPORTS
 """Drafts of any content that the records allow."""
 
 

@@ -9,6 +9,17 @@ from report_gen.records import Finding, FindingState
 
 STATE_SET, LOCATION_SET = "state set by the user", "location set by the user"
 """What the user set of a finding."""
+FROM_TEXT = "read from the text by the labeler; the model predicts none"
+"""How the state of a finding was decided, where a format states the method of each finding for programs."""
+FINDINGS_FROM_TEXT = f"Coded findings: {FROM_TEXT}."
+"""Line of a draft whose findings were read from its text, once for all findings; not to be confused with its section
+FINDINGS, which the model wrote."""
+IMAGES_SENT = "images sent to "
+"""Beginning of the statement that the images were sent to another computer; the name of its host follows."""
+REVISION = "revision "
+"""Beginning of the commit of the weights at a hub."""
+UNKNOWN_WEIGHTS = "unknown"
+"""Stands for the digest of weights that this computer does not have."""
 STATE_WORDS: Mapping[FindingState, str] = MappingProxyType(
     {
         FindingState.PRESENT: "present",

@@ -71,6 +71,11 @@ def provenance_document(provenance: Provenance) -> dict[str, Any]:
         document["preprocessing"] = [dict(step) for step in provenance.preprocessing]
     if provenance.comparison is not None:
         document["comparison"] = _comparison(provenance.comparison)
+    # Documents of models of report-gen have none of these keys, and stay as they were before other models could draft.
+    origin = {"model_revision": provenance.model_revision, "endpoint": provenance.endpoint}
+    document |= {key: strip_controls(text) for key, text in origin.items() if text}
+    if provenance.confidence != "token probability":
+        document["confidence"] = provenance.confidence
     return document
 
 
@@ -115,6 +120,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "uncertain_threshold": _rounded(finding.uncertain_threshold),
         "means_normal": finding.means_normal,
         "overridden": finding.overridden,
+        **({"from_text": True} if finding.from_text else {}),
         "location": {
             "side": finding.location.side.value,
             "zones": [zone.value for zone in Zone if zone in finding.location.zones],

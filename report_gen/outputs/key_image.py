@@ -134,7 +134,8 @@ def _legend(drawn: OutlinedImage, report: Report) -> Iterator[tuple[str, str]]:
     for index, finding in enumerate(drawn.outlined):
         yield f"{index + 1}  {outline_label(finding)}", outline_color(index)
     if drawn.others:
-        yield f"Present, no outline: {'; '.join(map(finding_label, drawn.others))}", "white"
+        note = "read from the text" if report.findings_from_text else "no outline"
+        yield f"Present, {note}: {'; '.join(map(finding_label, drawn.others))}", "white"
     if not (drawn.outlined or drawn.others):
         yield f"{no_present_finding(report)}.", "white"
     if drawn.outlined:

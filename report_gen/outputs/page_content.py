@@ -16,18 +16,18 @@ from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
 from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import STATE_WORDS, finding_title
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
+from report_gen.outputs.page_findings import finding_content
+from report_gen.outputs.page_sentences import sentence_content
 from report_gen.outputs.present_findings import (
     finding_label,
     no_present_finding,
     outline_label,
     present_findings,
 )
-from report_gen.outputs.probability_text import probability_text, threshold_text
 from report_gen.outputs.provenance_lines import provenance_lines
 from report_gen.outputs.shown_images import count_note, image_name, shown_images, spread_indices, window_text
-from report_gen.records import Finding, FindingState, Heatmap, Image, Report, Sentence, Side, Zone
+from report_gen.records import Heatmap, Image
 from report_gen.rendering.outlines import resize
 
 _SIDES = (640, 1024)
@@ -36,8 +36,6 @@ _SMALL_SIDES = (320, 640)
 """The same for the further images, which are smaller."""
 _LONGEST = 200
 """Characters of a header value that the page shows."""
-_MEDIUM, _HIGH = 0.5, 0.8
-"""Confidence from which a sentence has the mark of medium and of high confidence."""
 _SEX = {"M": "male", "F": "female", "O": "other"}  # defined terms of Patient's Sex, PS3.3 C.7.1.1
 
 
@@ -74,15 +72,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
         "figures": figures,
         "further": list(_further_figures(draft)),
         "images_note": _images_note(draft, has_outlines=any(figure.outlined for figure in figures)),
-        "sections": [
-            {
-                "name": section.name.value.capitalize(),
-                "sentences": [_sentence(sentence) for sentence in section.sentences],
-            }
-            for section in report.sections
-        ],
-        "findings": [_finding(finding) for finding in _sorted_findings(report)],
-        "findings_note": _findings_note(report),
+        **sentence_content(report),
+        **finding_content(report),
         "origin": list(provenance_lines(report)),
     }
 
@@ -174,84 +165,6 @@ def _images_note(draft: DraftDocument, *, has_outlines: bool) -> str:
     if has_outlines:
         parts.append(ATTENTION_NOTE)
     return " ".join(parts)
-
-
-def _sentence(sentence: Sentence) -> dict[str, str]:
-    if sentence.confidence is None:
-        return {"text": sentence.text, "level": "none", "confidence": ""}
-    confidence = round(sentence.confidence, 2)  # the mark belongs to the number that the reader sees
-    level = "high" if confidence >= _HIGH else "medium" if confidence >= _MEDIUM else "low"
-    return {"text": sentence.text, "level": level, "confidence": probability_text(sentence.confidence)}
-
-
-def _sorted_findings(report: Report) -> list[Finding]:
-    """Return the findings by state and then by probability, so that the important ones come first.
-
-    "No finding" is left out if it is unknown: the draft then states an abnormality for which CheXpert has no name, such
-    as a hernia, so that its label says neither "normal" nor "not normal" (`NoFindingRule.inconclusive`), or nothing is
-    known about any finding.
-    """
-    states = list(STATE_WORDS)
-    shown = [one for one in report.findings if not (one.means_normal and one.state is FindingState.UNKNOWN)]
-    return sorted(shown, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
-
-
-def _finding(finding: Finding) -> dict[str, str | bool]:
-    finding = finding.with_stated_location()
-    return {
-        "name": finding_title(finding),
-        "state": STATE_WORDS[finding.state],
-        "probability": "" if finding.probability is None else probability_text(finding.probability),
-        "threshold": _threshold(finding),
-        "location": _location(finding),
-        "state_set": finding.overridden,
-        "location_set": finding.location_overridden,
-    }
-
-
-def _threshold(finding: Finding) -> str:
-    """Return the probability from which a finding is present, and in brackets that from which it is uncertain."""
-    present, uncertain = finding.present_threshold, finding.uncertain_threshold
-    if present is None:
-        return ""
-    # Some findings have two thresholds that are the same: they are never uncertain by them.
-    second = "" if uncertain is None or uncertain >= present else f" ({threshold_text(uncertain)})"
-    return threshold_text(present) + second
-
-
-def _findings_note(report: Report) -> str:
-    """Return how states follow from probabilities, in the words of the table."""
-    sentences = ["Probability: from the image, calibrated."]
-    thresholds = [one for one in report.findings if one.present_threshold is not None]
-    if thresholds:
-        sentences.append(
-            "Threshold: a finding is present if its probability reaches this value, and uncertain if it reaches the "
-            "value in brackets. Each finding has its own, so that a rare finding may be present at a low probability."
-        )
-    sentences += [
-        f"If {one.name} reaches its threshold, the study counts as normal, and its other findings, except devices, as "
-        "absent. If not, and no other finding reaches its threshold, the one nearest to it is uncertain."
-        for one in thresholds
-        if one.means_normal
-    ]
-    sentences.append("Unknown: the model makes no statement about this finding. An empty cell: nothing is known.")
-    return " ".join(sentences)
-
-
-def _location(finding: Finding) -> str:
-    """Return side and zones of a finding with the probability of each: "left (0.75); mid (0.50), lower (0.88) zone"."""
-    location = finding.location
-    certain = finding.location_overridden  # the probabilities are those of the model, not of what the reader set
-    side, zones = "", [zone for zone in Zone if zone in location.zones]
-    if location.side is not Side.UNKNOWN:
-        side = location.side.value + _in_brackets(None if certain else finding.side_probability)
-    probabilities = dict(zip(Zone, finding.zone_probabilities or (), strict=False))
-    names = ", ".join(zone.value + _in_brackets(None if certain else probabilities.get(zone)) for zone in zones)
-    return "; ".join(part for part in (side, names and f"{names} zone{'s' if len(zones) > 1 else ''}") if part)
-
-
-def _in_brackets(probability: float | None) -> str:
-    return "" if probability is None else f" ({probability_text(probability)})"
 
 
 def _value(header: Dataset, keyword: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from report_gen.records import PROGRAM, PriorComparison, Report
+from report_gen.records import PROGRAM, PriorComparison, Provenance, Report
 
 _MOST_INPUTS = 8
 """Input files that are listed."""
@@ -15,8 +15,7 @@ _Settings = Mapping[str, str | int | float | bool]
 def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the labels and values that say what a draft was made from."""
     provenance = report.provenance
-    yield "Model", provenance.model_name
-    yield "Weights, SHA-256", provenance.weights_sha256
+    yield from _model_lines(provenance)
     yield "Program", f"{PROGRAM} {provenance.program_version}"
     yield "Drafted", provenance.created.replace("T", " ").replace("+00:00", " UTC")
     if provenance.study_instance_uid:
@@ -26,7 +25,8 @@ def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield f"Image {number}", f"SHA-256 {file.sha256}{uid}"
     if len(provenance.inputs) > _MOST_INPUTS:
         yield "Further images", str(len(provenance.inputs) - _MOST_INPUTS)
-    if decoding := describe_decoding(provenance.decoding):
+    is_chat = report.findings_from_text or provenance.confidence == "agreement"
+    if decoding := describe_decoding(provenance.decoding, chosen_by_agreement=is_chat):
         yield "Decoding", decoding
     if provenance.preprocessing:
         steps = ", ".join(str(step.get("name", "")).replace("_", " ") for step in provenance.preprocessing)
@@ -40,11 +40,25 @@ def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield attribute.name.replace("_", " ").capitalize(), f"{attribute.value or 'unknown'} ({origin})"
 
 
-def describe_decoding(settings: _Settings) -> str:
+def _model_lines(provenance: Provenance) -> Iterator[tuple[str, str]]:
+    yield "Model", provenance.model_name
+    yield "Weights, SHA-256", provenance.weights_sha256 or "unknown: this computer does not have them"
+    if provenance.model_revision:
+        yield "Revision", provenance.model_revision
+    if provenance.endpoint:
+        yield "Images sent to", provenance.endpoint
+
+
+def describe_decoding(settings: _Settings, *, chosen_by_agreement: bool = False) -> str:
     """Return the settings of the text generation in words; empty if none of them matters to a reader.
 
     An example is "Beam search with 4 beams, up to 120 tokens; unsupported sentences removed". Device, data type,
     threads and unknown settings are left out.
+
+    Args:
+        settings: Settings of the text generation.
+        chosen_by_agreement: Of several texts the one was kept that agrees most with the others, because the model
+            predicts no findings with which a text could be consistent.
     """
     methods = {"greedy": "greedy search", "sample": "sampling", "beam": "beam search"}
     method = methods.get(str(settings.get("method")), "")
@@ -54,13 +68,19 @@ def describe_decoding(settings: _Settings) -> str:
     parts = [", ".join(filter(None, (method, length)))]
     candidates = settings.get("candidates", 1)
     if isinstance(candidates, int) and candidates > 1:
-        parts.append(f"the most consistent of {candidates} candidate texts kept")
+        parts.append(
+            f"of {candidates} candidate texts the one kept that agrees most with the others"
+            if chosen_by_agreement
+            else f"the most consistent of {candidates} candidate texts kept"
+        )
     if "seed" in settings:
         names = [name for name in ("temperature", "top_p", "seed") if name in settings]
         values = ", ".join(f"{name.replace('_', '-')} {settings[name]}" for name in names)
         parts.append(f"sampled with {values}")
     if settings.get("remove_unsupported") is True:
         parts.append("unsupported sentences removed")
+    if characters := settings.get("thinking_characters"):
+        parts.append(f"{characters} characters of reasoning left out")
     if settings.get("prompt_shortened") is True:
         parts.append("prompt shortened")
     text = "; ".join(filter(None, parts))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT, IMAGES_SENT, REVISION, UNKNOWN_WEIGHTS
 from report_gen.outputs.finding_lines import describe_finding
-from report_gen.records import BANNER, Report, strip_controls
+from report_gen.records import BANNER, Provenance, Report, strip_controls
 
 FINDING_PREFIX = "FINDING: "
 """Beginning of the line of a finding that the user set."""
@@ -31,7 +32,7 @@ def format_text(report: Report) -> str:
             if finding.overridden or finding.location_overridden
         ],
         *([f"{section.name.value}:", strip_controls(section.text)] for section in report.sections),
-        [model_line(report)],
+        [*([FINDINGS_FROM_TEXT] if report.findings_from_text else []), model_line(report)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -42,6 +43,18 @@ def notice_line(notice: str) -> str:
 
 
 def model_line(report: Report) -> str:
-    """Return the line that names the model of a draft."""
+    """Return the line that names the model of a draft, and the computer to which the images were sent."""
     provenance = report.provenance
-    return f"Drafted by {strip_controls(provenance.model_name)}, weights {provenance.weights_sha256[:12]}."
+    sent = f", {IMAGES_SENT}{strip_controls(provenance.endpoint)}" if provenance.endpoint else ""
+    return f"Drafted by {strip_controls(provenance.model_name)}, {describe_weights(provenance, digits=12)}{sent}."
+
+
+def describe_weights(provenance: Provenance, *, digits: int = 64) -> str:
+    """Return what identifies the weights: "weights 0123456789ab, revision 89abcdef".
+
+    Args:
+        provenance: Provenance of a draft.
+        digits: Digits of their SHA-256 that are written.
+    """
+    revision = f", {REVISION}{strip_controls(provenance.model_revision)}" if provenance.model_revision else ""
+    return f"weights {provenance.weights_sha256[:digits] or UNKNOWN_WEIGHTS}{revision}"

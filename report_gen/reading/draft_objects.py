@@ -15,7 +15,15 @@ from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, EnhancedSR
 from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.outputs.codes import PRESENCE, PROBABILITY, SECTIONS, SIDES, STATES, ZONES, Code
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, parse_title
+from report_gen.outputs.draft_terms import (
+    FINDINGS_FROM_TEXT,
+    FROM_TEXT,
+    IMAGES_SENT,
+    LOCATION_SET,
+    REVISION,
+    STATE_SET,
+    parse_title,
+)
 from report_gen.outputs.finding_lines import parse_finding
 from report_gen.outputs.report_file import BROKEN_DICOM
 from report_gen.outputs.sr_terms import MANUFACTURER
@@ -48,8 +56,8 @@ _Word = TypeVar("_Word", bound=str)
 def read_draft_object(path: Path) -> Report | None:
     """Return the draft in a structured report of report-gen; None for another DICOM object.
 
-    The images come from the evidence, the model's name from the observer, its weights, the version of the program and
-    the time from the contributing equipment.
+    The images come from the evidence, the model's name, revision and endpoint from the observer, its weights, the
+    version of the program and the time from the contributing equipment.
 
     Raises:
         StudyError: The file is malformed or truncated.
@@ -71,7 +79,7 @@ def _text_report(dataset: Dataset) -> Report:
     summaries = _children(dataset, codes.DCM.SummaryOfDetections.value)
     return Report(
         sections=tuple(_sections(dataset)),
-        findings=tuple(_finding_of_line(item) for summary in summaries for item in _contents(summary)),
+        findings=tuple(finding for summary in summaries for finding in _findings_of_lines(summary)),
         notices=tuple(_text(item) for comment in comments for item in _contents(comment)),
         provenance=_provenance(dataset),
     )
@@ -96,6 +104,13 @@ def _sections(dataset: Dataset) -> Iterator[Section]:
             yield Section(name, tuple(Sentence(_text(one)) for one in _contents(item)))
 
 
+def _findings_of_lines(summary: Dataset) -> Iterator[Finding]:
+    """Yield the findings of a container; a comment in it says of all of them that they were read from the text."""
+    from_text = FINDINGS_FROM_TEXT in map(_text, _children(summary, codes.DCM.Comment.value))
+    for item in _children(summary, codes.DCM.SingleImageFinding.value):
+        yield replace(_finding_of_line(item), from_text=from_text)
+
+
 def _finding_of_line(item: Dataset) -> Finding:
     finding, probability = parse_finding(_text(item)), _probability(item)
     if finding is None:
@@ -114,6 +129,7 @@ def _finding_of_group(group: Dataset) -> Finding:
         state=_by_code(STATES)[_value(state)],
         probability=_probability(group),
         overridden=STATE_SET in comments,
+        from_text=FROM_TEXT in map(_text, _children(group, codes.DCM.AlgorithmParameters.value)),
         location=_location(group),
         location_overridden=LOCATION_SET in comments,
     )
@@ -151,14 +167,24 @@ def _provenance(dataset: Dataset) -> Provenance:
         for series in study.ReferencedSeriesSequence
         for image in series.ReferencedSOPSequence
     ]
+    name = " ".join(map(_text, _children(dataset, codes.DCM.DeviceObserverName.value)))
+    model = " ".join(map(_text, _children(dataset, codes.DCM.DeviceObserverModelName.value)))
+    place = " ".join(map(_text, _children(dataset, codes.DCM.DeviceObserverPhysicalLocationDuringObservation.value)))
     return replace(
         empty_provenance(str(dataset.get("StudyInstanceUID") or "") or None),
-        model_name=" ".join(map(_text, _children(dataset, codes.DCM.DeviceObserverName.value))),
+        model_name=name,
         weights_sha256=str(equipment.get("DeviceSerialNumber") or ""),
         program_version=str(equipment.get("SoftwareVersions") or ""),
         created=known_time(time, "Contribution DateTime") if time else "",
         inputs=tuple(images),
+        model_revision=_after(f"{name}, {REVISION}" if name else REVISION, model),
+        endpoint=_after(IMAGES_SENT, place),
     )
+
+
+def _after(beginning: str, text: str) -> str:
+    """Return what follows the beginning of a text; an empty text if it begins otherwise."""
+    return text.removeprefix(beginning) if text.startswith(beginning) else ""
 
 
 def _contents(item: Dataset) -> list[Dataset]:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, parse_title
+from report_gen.outputs.draft_terms import FROM_TEXT, LOCATION_SET, STATE_SET, parse_title
 from report_gen.outputs.fhir import terms
 from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
 from report_gen.reading.plain_reports import (
@@ -87,6 +87,7 @@ class _Valued(_Fhir):
 class _Observation(_Valued):
     status: str
     category: list[_Text] = Field(default_factory=list)
+    method: _Text | None = None
     component: list[_Valued] = Field(default_factory=list)
 
     def is_about(self, category: str) -> bool:
@@ -226,6 +227,7 @@ def _finding(observation: _Observation) -> Finding:
         uncertain_threshold=observation.quantity(terms.UNCERTAIN_FROM),
         means_normal=means_normal,
         overridden=observation.states(STATE_SET),
+        from_text=observation.method is not None and observation.method.text == FROM_TEXT,
         location=FindingLocation(
             known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,
             frozenset(zone for zone, part in zones.items() if part is not None and part.value_boolean),

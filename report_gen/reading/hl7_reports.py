@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from report_gen.outputs import hl7
+from report_gen.outputs import hl7_observations as hl7
 from report_gen.outputs.codes import SECTIONS
-from report_gen.outputs.draft_terms import parse_title
+from report_gen.outputs.draft_terms import FROM_TEXT, parse_title
 from report_gen.outputs.er7 import Segment, parse_message
 from report_gen.reading.plain_reports import (
     WithdrawnReportError,
@@ -148,6 +148,7 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
         state=_state(finding),
         probability=_probability(finding),
         overridden=_is_set_by_user(finding),
+        from_text=finding.component(_METHOD, 2) == FROM_TEXT,
         location=FindingLocation(
             Side.UNKNOWN if side is None else known_word(Side, side.component(_VALUE, 2)), present
         ),
@@ -183,6 +184,8 @@ def _provenance(request: Segment, observations: Sequence[Segment]) -> Provenance
         empty_provenance(None if study is None else study.component(_VALUE, 2)),
         model_name=text(hl7.MODEL),
         weights_sha256=text(hl7.WEIGHTS),
+        model_revision=text(hl7.REVISION),
+        endpoint=text(hl7.ENDPOINT),
         program_version=text(hl7.PROGRAM_VERSION),
         created=known_time(request.component(22), "OBR-22"),
     )

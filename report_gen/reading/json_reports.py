@@ -14,6 +14,7 @@ from report_gen.records import (
     Attribute,
     AttributeName,
     ChangeState,
+    ConfidenceKind,
     Finding,
     FindingLocation,
     InputFile,
@@ -66,6 +67,9 @@ class ProvenanceModel(ReadModel):
     decoding: dict[str, str | int | float | bool | None]
     preprocessing: list[dict[str, str | int | float]] = []
     comparison: _ComparisonModel | None = None
+    model_revision: str = ""
+    endpoint: str = ""
+    confidence: ConfidenceKind = "token probability"
 
     def record(self) -> Provenance:
         """Return the record."""
@@ -106,6 +110,7 @@ class _FindingModel(ReadModel):
     uncertain_threshold: Probability | None = None
     means_normal: bool = False  # nor this
     overridden: bool
+    from_text: bool = False  # written where it is true
     location: _LocationModel
     location_overridden: bool
     side_probability: Probability | None
@@ -121,6 +126,7 @@ class _FindingModel(ReadModel):
             uncertain_threshold=self.uncertain_threshold,
             means_normal=self.means_normal,
             overridden=self.overridden,
+            from_text=self.from_text,
             location=FindingLocation(self.location.side, frozenset(self.location.zones)),
             location_overridden=self.location_overridden,
             side_probability=self.side_probability,

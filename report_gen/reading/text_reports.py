@@ -6,13 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT, IMAGES_SENT, REVISION, UNKNOWN_WEIGHTS
 from report_gen.outputs.finding_lines import parse_finding
 from report_gen.outputs.text import FINDING_PREFIX
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import BANNER, Report, Section, SectionName, split_sentences
 
 _NOTICE = "NOTICE: "
-_MODEL = re.compile(r"Drafted by (.*), weights ([0-9a-f]{0,12})\.")
+_MODEL = re.compile(
+    rf"Drafted by (.*), weights (?:([0-9a-f]{{0,12}})|{UNKNOWN_WEIGHTS})"
+    rf"(?:, {REVISION}(\S+))?(?:, {IMAGES_SENT}(\S+))?\."
+)
 _OUTSIDE = "there is text outside of the sections"
 _HEADINGS = {f"{name.value}:": name for name in SectionName}
 
@@ -27,7 +31,7 @@ def parse_text_report(text: str) -> Report:
     model = _MODEL.fullmatch(lines[-1])
     if lines[0] != BANNER or model is None:
         raise ValueError("the text does not begin with the banner of a draft and end with its model")
-    body = lines[1:-1]
+    body = lines[1:-2] if lines[-2] == FINDINGS_FROM_TEXT else lines[1:-1]
     first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
     head = [line for line in body[:first] if line]
     notices = tuple(line.removeprefix(_NOTICE) for line in head if line.startswith(_NOTICE))
@@ -35,7 +39,14 @@ def parse_text_report(text: str) -> Report:
     findings = tuple(filter(None, map(parse_finding, lines_of_findings)))
     if len(notices) + len(findings) < len(head):
         raise ValueError(_OUTSIDE)
-    origin = replace(empty_provenance(), model_name=model[1], weights_sha256=model[2])
+    weights, revision, endpoint = (model[number] or "" for number in (2, 3, 4))
+    origin = replace(
+        empty_provenance(),
+        model_name=model[1],
+        weights_sha256=weights,
+        model_revision=revision,
+        endpoint=endpoint,
+    )
     return Report(sections=_sections(body[first:]), findings=findings, notices=notices, provenance=origin)
 
 

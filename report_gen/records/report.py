@@ -28,6 +28,11 @@ AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
 """Properties of an image other than findings."""
 
+ConfidenceKind = Literal["token probability", "agreement"]
+"""What the confidence of sentences measures. "token probability": the geometric mean of the probabilities of the
+sentence's tokens. "agreement": how similar the sentence is to the other texts that were sampled for the study (mean
+ROUGE-L), for a model that gives no probabilities of tokens."""
+
 UNKNOWN_ATTRIBUTES: tuple[str, ...] = ("",) * len(ATTRIBUTES)
 """Values of the attributes of an image about which nothing is known."""
 
@@ -123,8 +128,8 @@ class Sentence:
 
     text: str
     confidence: float | None = None
-    """Word confidence: geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not
-    generate the sentence. It says how sure the decoder was of its choice of words, not whether a finding is true."""
+    """Word confidence 0..1, see `Provenance.confidence`; None if the model did not generate the sentence, or if nothing
+    is known. It says how sure the decoder was of its choice of words, not whether a finding is true."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +173,8 @@ class Provenance:
     """Commit of the weights at a hub; empty if there is none."""
     endpoint: str = ""
     """Host to which the images were sent, if the model runs on another computer; empty otherwise."""
+    confidence: ConfidenceKind = "token probability"
+    """What the confidence of the sentences measures, as far as they have one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,6 +194,16 @@ class Report:
         """The indication that the user stated; empty without one, and if the model was given that of the header."""
         texts = [section.text for section in self.sections if section.name is SectionName.INDICATION]
         return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
+
+    @property
+    def findings_from_text(self) -> bool:
+        """Whether the findings were read from the text of the draft, because the model predicts none."""
+        return any(finding.from_text for finding in self.findings)
+
+    @property
+    def has_confidence(self) -> bool:
+        """Whether a sentence has a confidence."""
+        return any(sentence.confidence is not None for section in self.sections for sentence in section.sentences)
 
     @property
     def forced_notices(self) -> tuple[str, ...]:

@@ -81,3 +81,34 @@ def report() -> Report:
             Attribute(name="plane", value="axial", probability=0.25, predicted="\x1bcoronal", overridden=True),
         ),
     )
+
+
+@pytest.fixture(scope="session")
+def chat_report() -> Report:
+    """A draft of a model behind an endpoint: findings from the text, no confidence, weights unknown."""
+    return Report(
+        sections=(
+            Section(SectionName.INDICATION, (Sentence("Cough."),)),
+            Section(SectionName.FINDINGS, (Sentence("Opacity on the right."), Sentence("No effusion."))),
+            Section(SectionName.IMPRESSION, (Sentence("Pneumonia."),)),
+        ),
+        findings=(
+            Finding(name="No Finding", state=FindingState.ABSENT, means_normal=True, from_text=True),
+            Finding(name="Pneumonia", state=FindingState.PRESENT, from_text=True),
+            Finding(name="Fracture", state=FindingState.UNKNOWN, from_text=True),
+        ),
+        notices=(),
+        provenance=Provenance(
+            model_name="medgemma-1.5-4b-it",
+            weights_sha256="",
+            program_version="0.1.0",
+            created="2026-01-02T03:04:05+00:00",
+            study_instance_uid="1.2.3",
+            inputs=(InputFile(sha256="ff" * 32, sop_instance_uid=None),),
+            decoding=MappingProxyType(
+                {"method": "sample", "max_tokens": 512, "candidates": 4, "thinking_characters": 0}
+            ),
+            model_revision="89abcdef" * 5,
+            endpoint="gpu.hospital.example",
+        ),
+    )

@@ -99,7 +99,11 @@ def test_the_page_has_the_texts_of_any_draft_and_no_markup_of_it(study: Study, r
     assert dict(zip(page.of("th")[2:], found, strict=True)) == states
     facts = dict(zip(page.of("dt"), page.of("dd"), strict=True))
     assert facts["Model"] == strip_controls(report.provenance.model_name)
-    assert facts["Weights, SHA-256"] == report.provenance.weights_sha256
+    assert facts["Weights, SHA-256"] == (
+        report.provenance.weights_sha256 or "unknown: this computer does not have them"
+    )
+    assert facts.get("Revision", "") == report.provenance.model_revision
+    assert facts.get("Images sent to", "") == report.provenance.endpoint
 
 
 @pytest.mark.usefixtures("pango")

@@ -30,6 +30,7 @@ from report_gen.records import (
 )
 from tests.dicom_files import write_dicom
 from tests.report_strategies import (
+    CHAT_REPORTS,
     REPORTS,
     ROUND_TRIPS,
     as_stated,
@@ -81,7 +82,14 @@ def test_hl7_keeps_sections_findings_notices_and_the_model(round_trip: RoundTrip
     assert found.sections == tuple(map(without_confidence, expected.sections))
     assert found.findings == tuple(map(without_thresholds, expected.findings))
     assert found.notices == expected.notices
-    assert found.provenance == replace(expected.provenance, inputs=(), decoding={}, preprocessing=(), comparison=None)
+    assert found.provenance == replace(
+        expected.provenance,
+        inputs=(),
+        decoding={},
+        preprocessing=(),
+        comparison=None,
+        confidence="token probability",  # sentences have none
+    )
 
 
 @ROUND_TRIPS
@@ -98,9 +106,13 @@ def test_text_keeps_sections_notices_the_model_and_what_the_user_set(round_trip:
         for finding in report.findings
         if finding.overridden or finding.location_overridden
     )
-    digits = expected.provenance.weights_sha256[:12]
+    origin = expected.provenance
     assert found.provenance == replace(
-        empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits
+        empty_provenance(),
+        model_name=origin.model_name,
+        weights_sha256=origin.weights_sha256[:12],
+        model_revision=origin.model_revision,
+        endpoint=origin.endpoint,
     )
 
 
@@ -134,11 +146,31 @@ def test_dicom_sr_findings_keeps_findings_notices_and_origin(round_trip: RoundTr
     assert found.provenance == of_dicom(expected.provenance)
 
 
+@pytest.mark.parametrize("name", ["x, weights 012345.", "x, weights unknown, revision y, images sent to z.", "a", ""])
+@pytest.mark.parametrize(("revision", "endpoint"), [("", ""), ("main", ""), ("", "z.example."), ("y", "[::7]:80")])
+def test_no_name_of_a_model_is_taken_for_its_origin(
+    round_trip: RoundTrip, report: Report, name: str, revision: str, endpoint: str
+) -> None:
+    origin = replace(report.provenance, model_name=name, weights_sha256="", model_revision=revision, endpoint=endpoint)
+    for format_name in ("txt", "dicom-sr", "hl7"):
+        found = round_trip(replace(report, provenance=origin), format_name).provenance
+        assert (found.model_name, found.weights_sha256) == (name, "")
+        assert (found.model_revision, found.endpoint) == (revision, endpoint)
+
+
+@ROUND_TRIPS
+@given(report=CHAT_REPORTS)
+def test_reading_keeps_that_findings_come_from_the_text(round_trip: RoundTrip, report: Report) -> None:
+    for format_name in ("json", "hl7", "dicom-sr-findings"):
+        assert [one.from_text for one in round_trip(report, format_name).findings] == [True] * len(report.findings)
+    assert round_trip(report, "json").provenance.confidence == report.provenance.confidence
+
+
 def of_dicom(provenance: Provenance) -> Provenance:
     """Return what DICOM SR keeps of the origin of a draft; study and image are those of the header."""
     image = InputFile(sha256="", sop_instance_uid="1.2.5")
     kept = replace(provenance, study_instance_uid="1.2.3", inputs=(image,))
-    return replace(kept, decoding={}, preprocessing=(), comparison=None)
+    return replace(kept, decoding={}, preprocessing=(), comparison=None, confidence="token probability")
 
 
 @pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])

@@ -34,8 +34,12 @@ _NOT_COPIED = "its header cannot be copied to a DICOM object; export the study a
 
 
 def device_uid(provenance: Provenance) -> str:
-    """Return the Device UID of a model. IHE AI Results asks for a new one whenever a model is trained again."""
-    return derived_uid("device", provenance.weights_sha256)
+    """Return the Device UID of a model. IHE AI Results asks for a new one whenever a model is trained again.
+
+    Of weights that this computer does not have, only the name of the model, its revision and its endpoint are known.
+    """
+    named = (provenance.model_name, provenance.model_revision, provenance.endpoint)
+    return derived_uid("device", *([provenance.weights_sha256] if provenance.weights_sha256 else named))
 
 
 def evidence_of(draft: DraftDocument) -> list[Dataset]:
@@ -183,7 +187,7 @@ def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
 def _contributing_equipment(draft: DraftDocument) -> ContributingEquipment:
     """Return the item by which IHE AI Results identifies the model (SOP Common Module, PS3.3 C.12.1).
 
-    The serial number is the SHA-256 of the weights, from which the Device UID is derived.
+    The serial number is the SHA-256 of the weights, from which the Device UID is derived; none if it is not known.
     """
     provenance = draft.report.provenance
     item = ContributingEquipment(
@@ -191,7 +195,7 @@ def _contributing_equipment(draft: DraftDocument) -> ContributingEquipment:
         codes.DCM.ProcessingEquipment,
         manufacturer_model_name=long_string(provenance.model_name) or "unknown",
         software_versions=long_string(provenance.program_version) or "unknown",
-        device_serial_number=provenance.weights_sha256,
+        device_serial_number=provenance.weights_sha256 or None,
         contribution_datetime=_time(provenance).strftime("%Y%m%d%H%M%S%z"),
         contribution_description="Draft by a model, not for diagnosis",
     )

@@ -15,6 +15,7 @@ from pydicom.sr.codedict import codes
 
 from report_gen.outputs.dicom.attributes import device_uid, procedure_of
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import IMAGES_SENT, REVISION
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import BANNER, strip_controls
 
@@ -23,13 +24,18 @@ LANGUAGE = CodedConcept(value="en-US", scheme_designator="RFC5646", meaning="Eng
 
 
 def observation_context(draft: DraftDocument) -> ObservationContext:
-    """Return the device that observed: the model (PS3.16 TID 1001, 1002 and 1004)."""
+    """Return the device that observed: the model (PS3.16 TID 1001, 1002 and 1004).
+
+    The physical location of the device says to which other computer the images were sent.
+    """
     provenance = draft.report.provenance
+    name, revision = strip_controls(provenance.model_name), strip_controls(provenance.model_revision)
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(provenance),
-        name=strip_controls(provenance.model_name) or None,
+        name=name or None,
         manufacturer_name=MANUFACTURER,
-        model_name=strip_controls(provenance.model_name) or None,
+        model_name=", ".join(filter(None, (name, revision and f"{REVISION}{revision}"))) or None,
+        physical_location=f"{IMAGES_SENT}{strip_controls(provenance.endpoint)}" if provenance.endpoint else None,
     )
     return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
 

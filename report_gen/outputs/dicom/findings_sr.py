@@ -48,9 +48,10 @@ from report_gen.outputs.dicom.content import (
 )
 from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.draft_terms import finding_title
+from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT, FROM_TEXT, finding_title
 from report_gen.outputs.source_header import derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER, describe_user_settings
+from report_gen.outputs.text import describe_weights
 from report_gen.records import Finding, Side, Zone, strip_controls
 
 _SERIES_NUMBER = 9602
@@ -58,6 +59,7 @@ _NO_COORDINATES = (
     "No coordinates are given: the attention of the model is not a reliable location of a finding. Side and zone are "
     "given as finding site where the model predicts them."
 )
+_NO_COORDINATES_OF_TEXT = "No coordinates are given."
 _NO_IMAGE = "No image is referenced: the pictures of this study have no DICOM header."
 
 
@@ -65,7 +67,8 @@ def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
     """Write the findings of a draft as a DICOM structured report that programs read.
 
     Each finding is a measurement group (TID 1501) with its state, its probability, its side and zones as finding sites,
-    the algorithm, and references to the images. The tracking identifier is the name of the finding, and all that
+    the algorithm, and references to the images. Findings that were read from the text say so in a parameter of the
+    algorithm, and once in the last comment. The tracking identifier is the name of the finding, and all that
     names a finding without a code. Coordinates are not written: the attention of the finding head is on the finding in
     about half of the images only, and a comment says so. A study of pictures without headers has no references to
     images.
@@ -104,14 +107,20 @@ def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport
         or [_empty_group(draft, identity)],
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(LANGUAGE),
     )
-    about_images = _NO_COORDINATES if draft.source.dicom_images else _NO_IMAGE
     items = report[0].ContentSequence
     contained = [item.RelationshipType == RelationshipTypeValues.CONTAINS.value for item in items]
-    for comment in reversed([*notice_items(draft), text_item(codes.DCM.Comment, about_images)]):
+    for comment in reversed([*notice_items(draft), text_item(codes.DCM.Comment, _about_images(draft))]):
         items.insert(contained.index(True), comment)
     for item in reversed([draft_item(), *forced_items(draft)]):
         items.insert(0, item)
     return report
+
+
+def _about_images(draft: DraftDocument) -> str:
+    """Return the last comment: where the findings come from, and what is stated about their place in the images."""
+    from_text = draft.report.findings_from_text
+    about = _NO_COORDINATES_OF_TEXT if from_text else _NO_COORDINATES
+    return " ".join([FINDINGS_FROM_TEXT] * from_text + [about if draft.source.dicom_images else _NO_IMAGE])
 
 
 def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> MeasurementsAndQualitativeEvaluations:
@@ -126,7 +135,7 @@ def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> 
         # TID 1501 encodes Finding (121071, DCM) as an optional CODE. A TEXT of this name in its place is no allowed
         # extension: PS3.16 6.2.5 forbids another encoding of a concept for which the template has one.
         finding_type=None if code is None else to_concept(code),
-        algorithm_id=_algorithm(draft),
+        algorithm_id=_algorithm(draft, parameters=[FROM_TEXT] if finding.from_text else None),
         finding_sites=_sites(finding),
         measurements=probability,
         qualitative_evaluations=[QualitativeEvaluation(to_concept(PRESENCE), to_concept(STATES[finding.state]))],
@@ -151,12 +160,13 @@ def _tracking(name: str, identity: ObjectIdentity) -> TrackingIdentifier:
     return TrackingIdentifier(uid=derived_uid("tracking", identity.document_uid, name), identifier=strip_controls(name))
 
 
-def _algorithm(draft: DraftDocument) -> AlgorithmIdentification:
+def _algorithm(draft: DraftDocument, *, parameters: list[str] | None = None) -> AlgorithmIdentification:
     """Return the model (PS3.16 TID 4019). Its version is that of the program and of the weights."""
     provenance = draft.report.provenance
     return AlgorithmIdentification(
         name=strip_controls(provenance.model_name) or "unknown",
-        version=f"{strip_controls(provenance.program_version)}, weights {provenance.weights_sha256}",
+        version=f"{strip_controls(provenance.program_version)}, {describe_weights(provenance)}",
+        parameters=parameters,
         manufacturer=MANUFACTURER,
     )
 

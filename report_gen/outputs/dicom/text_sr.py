@@ -39,6 +39,7 @@ from report_gen.outputs.dicom.content import (
 )
 from report_gen.outputs.dicom.identity import identify_object
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT
 from report_gen.outputs.finding_lines import describe_finding
 from report_gen.records import Finding, FindingState, Section, strip_controls
 
@@ -53,7 +54,8 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
     The tree begins with the banner and the reasons of a forced draft. A container has the notices. Findings and
     impression are containers with one text for each sentence. A last container has one text for each finding of the
     model whose state is known, with its calibrated probability; Basic Text SR has no numbers, so the probability is in
-    the text only. The confidence of a sentence is not written, because it is the probability of the words, not of the
+    the text only. If the findings were read from the text of the draft, the first item of the container is a comment
+    that says so. The confidence of a sentence is not written, because it is the probability of the words, not of the
     statement.
 
     The flags are PARTIAL, UNVERIFIED and PRELIMINARY. A study of pictures without headers has no evidence, because no
@@ -95,6 +97,8 @@ def _root(draft: DraftDocument) -> ContainerContentItem:
     stated = [finding for state in _ORDER for finding in draft.report.findings if finding.state is state]
     if stated:
         items = [_finding_item(finding, numbers=not draft.options.basic_text_sr) for finding in stated]
+        if draft.report.findings_from_text:
+            items.insert(0, text_item(codes.DCM.Comment, FINDINGS_FROM_TEXT))
         root.ContentSequence.append(_container(codes.DCM.SummaryOfDetections, items))
     return root
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.codes import SECTIONS, SIDES, STATES, finding_code
-from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS, finding_title
+from report_gen.outputs.draft_terms import FROM_TEXT, LOCATION_SET, STATE_SET, STATE_WORDS, finding_title
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept, confidence
 from report_gen.records import (
+    DESCRIBING_SECTIONS,
     GIVEN_SECTIONS,
     Attribute,
     Finding,
@@ -27,12 +28,18 @@ _IMAGING: Json = {
 
 def observations(context: FhirContext) -> Iterator[tuple[str, Json]]:
     """Yield the URL and the resource of each Observation: sections, findings, attributes, in the order of the draft."""
-    report = context.draft.report
+    report, sections = context.draft.report, []
     for number, section in enumerate(report.sections, start=1):
         is_given = section.name in GIVEN_SECTIONS
-        yield _observation(context, terms.SECTION, str(number), _section(section), is_given=is_given)
+        url, resource = _observation(context, terms.SECTION, str(number), _section(section), is_given=is_given)
+        if section.name in DESCRIBING_SECTIONS:
+            sections.append(url)
+        yield url, resource
     for finding in report.findings:
-        yield _observation(context, terms.FINDING, finding.name, _finding(finding))
+        url, resource = _observation(context, terms.FINDING, finding.name, _finding(finding))
+        if finding.from_text and sections:  # the labeler has not seen the images
+            resource["derivedFrom"] = [{"reference": section} for section in sections]
+        yield url, resource
     for attribute in report.attributes:
         yield _observation(context, terms.ATTRIBUTE, attribute.name, _attribute(attribute))
 
@@ -92,6 +99,7 @@ def _finding(finding: Finding) -> Json:
         **confidence(finding.probability),
         "code": concept(strip_controls(finding_title(finding)), finding_code(finding.name)),
         **state,
+        **({"method": concept(FROM_TEXT)} if finding.from_text else {}),
         "component": [
             *_threshold(terms.PRESENT_FROM, finding.present_threshold),
             *_threshold(terms.UNCERTAIN_FROM, finding.uncertain_threshold),

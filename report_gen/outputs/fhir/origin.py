@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.demographics import date_of, identifier_of, name_parts, text_of
+from report_gen.outputs.draft_terms import IMAGES_SENT
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.report import attachment
@@ -74,20 +75,29 @@ def _reason(context: FhirContext) -> Json:
 
 
 def device(context: FhirContext) -> Json:
-    """Return the Device that drafted the report: the model, identified by the SHA-256 of its weights."""
+    """Return the Device that drafted the report: the model, identified by the SHA-256 of its weights if it is known.
+
+    A note says to which other computer the images were sent.
+    """
     provenance = context.draft.report.provenance
     name, version = strip_controls(provenance.model_name), strip_controls(provenance.program_version)
+    weights = [{"system": terms.SHA256, "value": provenance.weights_sha256}] if provenance.weights_sha256 else []
     resource: Json = {
         "resourceType": "Device",
-        "identifier": [{"system": terms.SHA256, "value": provenance.weights_sha256}, context.identifier("Device")],
+        "identifier": [*weights, context.identifier("Device")],
         "manufacturer": PROGRAM,
         "type": [_ARTIFICIAL_INTELLIGENCE] if context.is_r5 else _ARTIFICIAL_INTELLIGENCE,
     }
     if context.draft.model_card:
         reference = context.reference("DocumentReference", MODEL_CARD)
         resource["extension"] = [{"url": terms.MODEL_CARD_EXTENSION, "valueReference": reference}]
-    if version:
-        resource["version"] = [{"value": version}]
+    versions: list[Json] = [{"value": version}] if version else []
+    if revision := strip_controls(provenance.model_revision):
+        versions.append({"type": {"text": terms.REVISION}, "value": revision})
+    if versions:
+        resource["version"] = versions
+    if host := strip_controls(provenance.endpoint):
+        resource["note"] = [{"text": f"{IMAGES_SENT}{host}"}]
     if name and context.is_r5:
         resource["name"] = [{"value": name, "type": "registered-name"}]
     elif name:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.codes import REPORT
 from report_gen.outputs.demographics import identifier_of
+from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept
-from report_gen.outputs.text import format_text
+from report_gen.outputs.text import format_text, model_line
 from report_gen.records import BANNER, Report, SectionName, strip_controls
 
 _REVISED = {"R4B": "amended", "R5": "modified"}
@@ -54,8 +55,17 @@ def _narrative(report: Report) -> Json:
     paragraphs += [
         f"<b>{section.name.value}</b><br/>{html.escape(strip_controls(section.text))}" for section in report.sections
     ]
+    paragraphs += [html.escape(statement) for statement in _origin(report)]
     body = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
     return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{body}</div>'}
+
+
+def _origin(report: Report) -> Iterator[str]:
+    """Yield where the findings come from, and where the images were sent, as far as this differs from other drafts."""
+    if report.findings_from_text:
+        yield FINDINGS_FROM_TEXT
+    if report.provenance.model_revision or report.provenance.endpoint:
+        yield model_line(report)
 
 
 def _notes(context: FhirContext) -> Json:

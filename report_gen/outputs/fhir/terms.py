@@ -57,6 +57,8 @@ MEANS_NORMAL = "means a normal study"
 SIDE, ZONES = "side", {zone: f"{zone.value} zone" for zone in Zone}
 PREDICTED, FROM_HEADER, VALUE_SET = "predicted from the image", "value of the DICOM header", "value set by the user"
 """Text of the code of a component of an Observation."""
+REVISION = "revision of the weights"
+"""Text of the type of a version of a Device: the commit of the weights at a hub."""
 PROVENANCE_TITLE = "Provenance of the draft"
 """Title of the attachment with the provenance as `report-gen draft --format json` writes it."""
 
