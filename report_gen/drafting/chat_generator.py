@@ -131,6 +131,7 @@ class ChatGenerator:
             notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} answers of the model were no reports")
         return GeneratedDraft(
             text=text,
+            confidence="token probability" if usable[index].text.confidence is not None else "agreement",
             findings=_findings_in(text.text, self.info.schema),
             notices=tuple(notices),
             prompt_values=item.used_values,

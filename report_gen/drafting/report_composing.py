@@ -98,6 +98,7 @@ class ReportComposer:
             provenance=replace(
                 self._provenance(request.study, decoding.options() | dict(draft.options)),
                 comparison=None if comparison is None else comparison.record(),
+                confidence=draft.confidence,
             ),
             attributes=draft.attributes,
         )

@@ -21,6 +21,7 @@ from report_gen.errors import StudyError
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.records import (
     Attribute,
+    ConfidenceKind,
     Finding,
     FindingAttention,
     FindingSchema,
@@ -99,6 +100,8 @@ class GeneratedDraft:
     """The text of a study, and what conditioned it."""
 
     text: GeneratedText
+    confidence: ConfidenceKind = "token probability"
+    """What the confidence of the sentences measures."""
     findings: tuple[Finding, ...]
     """Findings as they conditioned the text, or as they are read from it."""
     attributes: tuple[Attribute, ...] = ()

@@ -135,6 +135,15 @@ def test_of_several_answers_the_one_that_agrees_most_is_kept(tmp_path: Path) -> 
     # "Pleural effusion." is in one of the two others word by word, and shares no word with the other one.
     (sentence,) = report.sections[-1].sentences
     assert sentence.confidence == pytest.approx(0.5)
+    assert report.provenance.confidence == "agreement"
+
+
+def test_token_probabilities_have_precedence_over_agreement(tmp_path: Path) -> None:
+    text = "FINDINGS: Clear lungs."
+    reply = Reply(text=text, token_ends=(9, len(text)), probabilities=(1.0, 0.25))
+    report = draft(tmp_path, reply, reply, decoding=Decoding(method="sample", candidates=2))
+    assert report.sections[0].sentences[0].confidence == pytest.approx(0.25)
+    assert report.provenance.confidence == "token probability"
 
 
 def test_answers_that_are_no_reports_are_counted(tmp_path: Path) -> None:
