@@ -1,5 +1,6 @@
 """Evaluate a model on a corpus: drafts from own, shuffled and blank images against labels and reports."""
 
+from report_gen.evaluation.corpus_drafts import BLANK, OWN, SHUFFLED
 from report_gen.evaluation.finding_head import can_score_finding_head, known_labels
 from report_gen.evaluation.image_use import measure_image_use, shuffle_studies
 from report_gen.evaluation.locations import training_boxes
@@ -15,7 +16,7 @@ from report_gen.evaluation.rows import (
     study_from_row,
     training_reports,
 )
-from report_gen.evaluation.runner import BLANK, OWN, SHUFFLED, evaluate
+from report_gen.evaluation.runner import evaluate
 
 __all__ = [
     "BLANK",
