@@ -15,13 +15,15 @@ from report_gen.arguments import DtypeName
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, StudyLimits
+    from report_gen.drafting import Drafter, ModelSource, StudyLimits
     from report_gen.generation import DecodingChoice
     from report_gen.records import FindingLocation, FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
 
+EMBEDDED = "embedded"
+"""Name of the checkpoint in the package, for `evaluate`."""
 MAX_BOOTSTRAP = 100_000
 """Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
 MAX_BATCH = 1024
@@ -141,10 +143,19 @@ def load_drafter(
         CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
+    return find_model(name).load(base=base, device=device, dtype=dtype, allow_remote=allow_remote)
+
+
+def find_model(name: str | None) -> ModelSource:
+    """Find a model by its name, see `find_source`; None is the embedded checkpoint.
+
+    Raises:
+        UsageError: A description has a fault.
+        CheckpointError: There is no such model.
+    """
     from report_gen.drafting import embedded_sources, find_source
 
-    source = next(iter(embedded_sources().values())) if name is None else find_source(name)
-    return source.load(base=base, device=device, dtype=dtype, allow_remote=allow_remote)
+    return next(iter(embedded_sources().values())) if name is None else find_source(name)
 
 
 def load_findings(path: Path | None) -> FindingSchema:
