@@ -73,6 +73,7 @@ def _describe_model(model: ComparedModel) -> dict[str, Any]:
         },
         "seconds_per_study": run.seconds,
         "peak_resident_bytes": run.memory.resident,
+        "resident_bytes_before": run.memory.before,
         "peak_gpu_bytes": run.memory.gpu,
         "normal_share": model.normal_share,
         "refused_studies": {name: str(error) for name, error in run.drafts.refused.items()},

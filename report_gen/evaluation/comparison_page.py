@@ -28,6 +28,7 @@ body { max-width: 76rem; }
 .figures td:first-child { min-width: 9rem; }
 .figures th { border-bottom: 1px solid #8888; } .figures small { opacity: .75; white-space: nowrap; }
 .baseline { opacity: .7; } .differs { background: #ffd54f55; } td.texts { width: auto; } .texts img { margin: 0; }
+.scroll .studies { table-layout: fixed; width: 100%; } .studies th:first-child { width: 230px; }
 .reference { border-left: 3px solid var(--ink); padding-left: .5rem; }
 code { overflow-wrap: anywhere; }
 """
@@ -78,7 +79,7 @@ def _model_row(comparison: Comparison, model: ComparedModel) -> str:
         image_use_text(comparison.parts, model.name),
         normal,
         seconds_text(run.seconds),
-        memory_text(run.memory.resident),
+        f"{memory_text(run.memory.resident)}<br><small>+{memory_text(run.memory.added)}</small>",
         memory_text(run.memory.gpu),
         str(len(run.drafts.refused)),
     )
@@ -153,10 +154,10 @@ def _matrix(models: Sequence[str], tests: Iterable[PairTest]) -> str:
 
 def _pair_cell(test: PairTest, *, sign: int) -> str:
     one = test.difference
-    low, high = sorted(sign * end for end in one.interval)
+    low, high = sorted(sign * end + 0.0 for end in one.interval)  # no negative zero
     differs = max(test.holm_bootstrap, test.holm_randomization) < _SIGNIFICANT
     return (
-        f'<td class="{"differs" if differs else ""}">{sign * (one.second - one.first):+.4f}<br>'
+        f'<td class="{"differs" if differs else ""}">{sign * (one.second - one.first) + 0.0:+.4f}<br>'
         f"<small>{low:+.4f} to {high:+.4f}<br>p {test.holm_bootstrap:.4f}, {test.holm_randomization:.4f}</small></td>"
     )
 
@@ -180,8 +181,10 @@ def _costs(models: Sequence[ComparedModel]) -> Iterator[str]:
 
 def _studies(studies: Sequence[ShownStudy]) -> Iterator[str]:
     yield "<h2>Single studies</h2>"
-    chosen = f"They are chosen by {escape(RANKED_BY)}." if any(study.scores for study in studies) else ""
-    yield f"<p>Images are reduced in size and must not be used for diagnosis. {chosen}</p>"
+    ranked = ""
+    if any(study.scores for study in studies):
+        ranked = f"The studies are ranked by the mean of {escape(RANKED_BY)}, which is beside the name of each model."
+    yield f"<p>Images are reduced in size and must not be used for diagnosis. {ranked}</p>"
     for study in studies:
         yield f"<h3>{escape(study.study_id)} <small>{escape(study.kind)}</small></h3>"
         heads, cells = ["image"], [_image(study)]
@@ -192,7 +195,7 @@ def _studies(studies: Sequence[ShownStudy]) -> Iterator[str]:
             score = f" <small>{study.scores[model]:.3f}</small>" if model in study.scores else ""
             heads.append(f"draft of {escape(model)}{score}")
             cells.append(_text(draft))
-        yield _table([_cells(heads, tag="th"), _cells(cells, cell="texts")])
+        yield _table([_cells(heads, tag="th"), _cells(cells, cell="texts")], kind="figures studies")
 
 
 def _image(study: ShownStudy) -> str:
@@ -275,5 +278,5 @@ def _cells(cells: Iterable[str], *, tag: str = "td", row: str = "", cell: str = 
     return f'<tr class="{row}">{inner}</tr>' if row else f"<tr>{inner}</tr>"
 
 
-def _table(rows: Iterable[str]) -> str:
-    return f'<div class="scroll"><table class="figures">{"".join(rows)}</table></div>'
+def _table(rows: Iterable[str], *, kind: str = "figures") -> str:
+    return f'<div class="scroll"><table class="{kind}">{"".join(rows)}</table></div>'

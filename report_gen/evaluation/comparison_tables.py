@@ -14,9 +14,10 @@ from report_gen.metrics import PairTest, Score, score_table
 from report_gen.metrics.finding_scores import is_finding_score
 
 COST_NOTE = (
-    "seconds: median wall time of a draft from its own images; memory: largest resident memory of the program and its "
-    "children while the model was loaded and drafted, measured ten times per second, with what the program needs "
-    "without a model; GPU memory: largest memory of tensors of PyTorch; other computers are not measured"
+    "seconds: median wall time of a draft from its own images. memory: largest resident memory of the program and its "
+    "children, measured ten times per second while the model was loaded and drafted, and how much was added to that "
+    "before the model was loaded; memory that earlier models freed may be used again. GPU memory: largest memory of "
+    "tensors of PyTorch. Other computers are not measured"
 )
 PAIR_NOTE = (
     "p: paired bootstrap and approximate randomization; Holm: the p-value to its left, corrected for the number of "
@@ -99,7 +100,7 @@ def _costs(comparison: Comparison) -> Table:
             image_use_text(comparison.parts, model.name).replace(", ", "\n"),
             share_text(model.normal_share),
             seconds_text(run.seconds),
-            memory_text(run.memory.resident),
+            f"{memory_text(run.memory.resident)}\n+{memory_text(run.memory.added)}",
             memory_text(run.memory.gpu),
             str(len(run.drafts.refused)),
         )

@@ -94,7 +94,7 @@ def draft_corpus(
         of_control = partial(draft, on_attention=attention[images])
         reports[images] = _draft_control(of_control, images, drafted, refused, seed, track)
     kept = [index for index, one in enumerate(drafted) if one.row["study_id"] not in refused]
-    _check_number(len(kept), refused, "were drafted from control images")
+    _check_number(len(kept), refused, "could be drafted from their own and from control images")
     chosen = tuple(drafted[index].row for index in kept)
     uses_features = bool(nearest) and drafter.info.has_features
     return CorpusDrafts(
@@ -142,13 +142,14 @@ def _draft_own(
             readable.append((row, request_from_row(row)))
         except StudyError as error:
             refused[row["study_id"]] = without_traceback(error)
+    _check_number(len(readable), refused, "have images that can be read", "; correct the files")
     reports = _timed(draft([request for _, request in readable]))
     for (row, request), (report, seconds) in zip(readable, track(reports, len(readable), "own images"), strict=True):
         if isinstance(report, StudyError):
             refused[row["study_id"]] = report
         else:
             drafted.append(_DraftedStudy(row, request, report, seconds))
-    _check_number(len(drafted), refused, "have images that can be read")
+    _check_number(len(drafted), refused, "could be drafted")
     return drafted
 
 
@@ -180,10 +181,10 @@ def _draft_control(
     return reports
 
 
-def _check_number(studies: int, refused: Mapping[str, StudyError], kept: str) -> None:
+def _check_number(studies: int, refused: Mapping[str, StudyError], kept: str, remedy: str = "") -> None:
     if studies < 2:
         first = next(iter(refused.values()))
-        raise CorpusError(f"fewer than two studies {kept}; the first error: {first}; correct the files")
+        raise CorpusError(f"fewer than two studies {kept}; the first error: {first}{remedy}")
 
 
 def _timed(items: Iterator[T]) -> Iterator[tuple[T, float]]:

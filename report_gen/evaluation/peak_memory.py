@@ -18,10 +18,17 @@ _SECONDS = 0.1
 class PeakMemory:
     """Largest memory since the measurement began, bytes. The values are final when its context ends."""
 
+    before: int = 0
+    """Resident memory when the measurement began."""
     resident: int = 0
     """Resident memory of this process and its children, summed; memory that they share counts more than once."""
     gpu: int | None = None
     """Memory of tensors of PyTorch in this process, summed over all CUDA devices; None without CUDA."""
+
+    @property
+    def added(self) -> int:
+        """Resident memory that was added since the measurement began."""
+        return self.resident - self.before
 
     def sample(self) -> None:
         """Measure the memory now."""
@@ -45,6 +52,7 @@ def measure_memory() -> Iterator[PeakMemory]:
     for device in devices:
         torch.cuda.reset_peak_memory_stats(device)
     peak.sample()
+    peak.before = peak.resident
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:

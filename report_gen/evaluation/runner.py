@@ -72,7 +72,7 @@ def evaluate(
 
     Raises:
         UsageError: The preset or an optional metric is unknown.
-        CorpusError: Fewer than two studies have images that can be read.
+        CorpusError: Fewer than two studies could be drafted.
     """
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
     drafts = draft_corpus(drafter, rows, decoding=decoding, seed=method.seed, nearest=nearest, track=track)
