@@ -100,7 +100,7 @@ def evaluate_models(
         CorpusError: The corpus cannot be read, or no two studies were drafted by all models.
         typer.Exit: A model failed, or studies were refused.
     """
-    from report_gen.evaluation import Comparer, FailedModel, ModelRuns, RunOptions, render_comparison
+    from report_gen.evaluation import Comparer, FailedModel, ModelRuns, RunOptions, short_names
     from report_gen.metrics import load_preset
 
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
@@ -108,9 +108,16 @@ def evaluate_models(
     failed: list[FailedModel] = []
     comparer: Comparer | None = None
     with TemporaryDirectory(prefix="report-gen-") as store:
-        read = partial(corpus.read, store=Path(store))
-        options = RunOptions(read_corpus=read, schema=schema, decoding=decoding, seed=method.seed, track=_track)
-        runs = ModelRuns(options)
+        names = dict(zip(models, short_names(list(models)), strict=True))
+        runs = ModelRuns(
+            RunOptions(
+                read_corpus=partial(corpus.read, store=Path(store)),
+                schema=schema,
+                decoding=decoding,
+                seed=method.seed,
+                track=lambda given: _track(names[given]),
+            )
+        )
         for number, result in enumerate(runs.run(models), start=1):
             if isinstance(result, FailedModel):
                 failed.append(result)
@@ -121,14 +128,23 @@ def evaluate_models(
             if number < len(models):  # what is finished must survive the end of the program
                 _write_early(files, comparer, finished, failed)
         if comparer is not None:
-            comparison = comparer.compare(finished, failed)
-            files.write(comparison)
-            print_table(render_comparison(comparison))
-            _print_refused(comparison)
+            _finish(files, comparer.compare(finished, failed))
     if failed:
         raise typer.Exit(failed[0].exit_code)
     if any(run.drafts.refused for run in finished):
         raise typer.Exit(StudyError.exit_code)
+
+
+def _finish(files: ComparisonFiles, comparison: Comparison) -> None:
+    """Write the files and print the comparison."""
+    from report_gen.evaluation import render_comparison
+
+    files.write(comparison)
+    print_table(render_comparison(comparison))
+    with error_list() as errors:
+        for model in comparison.models:
+            for error in model.run.drafts.refused.values():
+                errors.print(f"{model.name}: {error}", error.path)
 
 
 def _is_adapter(source: ModelSource) -> bool:
@@ -146,13 +162,6 @@ def _write_early(
         files.write(comparer.compare(finished, failed))
     except (CorpusError, OutputError) as error:
         print_notice(str(error))
-
-
-def _print_refused(comparison: Comparison) -> None:
-    with error_list() as errors:
-        for model in comparison.models:
-            for error in model.run.drafts.refused.values():
-                errors.print(f"{model.name}: {error}", error.path)
 
 
 def _track(model: str) -> Track:

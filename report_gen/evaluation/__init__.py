@@ -8,7 +8,7 @@ from report_gen.evaluation.evaluation_corpus import EvaluationCorpus
 from report_gen.evaluation.finding_head import can_score_finding_head, known_labels
 from report_gen.evaluation.image_use import measure_image_use, shuffle_studies
 from report_gen.evaluation.locations import training_boxes
-from report_gen.evaluation.model_runs import FailedModel, ModelRun, ModelRuns, RunOptions
+from report_gen.evaluation.model_runs import FailedModel, ModelRun, ModelRuns, RunOptions, short_names
 from report_gen.evaluation.result_tables import render_evaluation
 from report_gen.evaluation.results import Evaluation, write_calibration, write_evaluation
 from report_gen.evaluation.rows import (
@@ -50,6 +50,7 @@ __all__ = [
     "render_comparison",
     "render_evaluation",
     "select_studies",
+    "short_names",
     "shuffle_studies",
     "study_from_row",
     "training_boxes",

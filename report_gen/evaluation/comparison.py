@@ -226,7 +226,7 @@ def _notices(models: Iterable[ComparedModel]) -> Iterator[str]:
         if info.notice:
             yield f"{model.name}: {info.notice}"
         if refused := len(model.run.drafts.refused):
-            yield f"{model.name}: {refused} refused studies, which are left out for all models"
+            yield f"{model.name}: studies that it refused, left out for all models: {refused}"
     of_scores = {model.name: model.evaluation.reports.notices for model in models if model.evaluation.reports}
     for name, notices in of_scores.items():
         for notice in notices:

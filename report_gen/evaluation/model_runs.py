@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -126,18 +126,23 @@ class ModelRuns:
         return ModelRun(given=given, info=drafter.info, decoding=decoding, drafts=drafts, memory=memory)
 
 
-def unique_names(runs: Iterable[ModelRun]) -> list[str]:
+def unique_names(runs: Sequence[ModelRun]) -> list[str]:
     """Return a name for each run: that of the model, with the name that the user gave where several have the same."""
-    pairs = [(run.info.name, run.given) for run in runs]
-    names = [name for name, _ in pairs]
-    ends = [given.rstrip("/").rpartition("/")[2] for _, given in pairs]
-    chosen = []
-    for (name, given), end in zip(pairs, ends, strict=True):
-        if names.count(name) == 1:
-            chosen.append(name)
-        else:
-            chosen.append(f"{name} ({end if ends.count(end) == 1 else given})")
-    return chosen if len(set(chosen)) == len(chosen) else [f"{name} ({given})" for name, given in pairs]
+    names = [run.info.name for run in runs]
+    given = [run.given for run in runs]
+    chosen = [
+        name if names.count(name) == 1 else f"{name} ({end})"
+        for name, end in zip(names, short_names(given), strict=True)
+    ]
+    if len(set(chosen)) == len(chosen):
+        return chosen
+    return [f"{name} ({whole})" for name, whole in zip(names, given, strict=True)]
+
+
+def short_names(given: Sequence[str]) -> list[str]:
+    """Return the end of each path; the whole path where several have the same end."""
+    ends = [path.rstrip("/").rpartition("/")[2] for path in given]
+    return [end if ends.count(end) == 1 else path for path, end in zip(given, ends, strict=True)]
 
 
 def _check_findings(own: FindingSchema, scored: FindingSchema) -> None:

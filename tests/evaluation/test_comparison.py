@@ -204,7 +204,7 @@ def test_a_study_that_one_model_refuses_is_left_out_for_all(rows: list[Any]) -> 
     assert [list(model.run.drafts.refused) for model in comparison.models] == [[], [], [], ["test-1"]]
     # The normal draft is now right for 1 of 3 studies.
     assert comparison.parts[1].models["normal"][MICRO].value == pytest.approx(2 / (2 + 2 + 2))
-    assert "choosy: 1 refused studies, which are left out for all models" in comparison.notices
+    assert "choosy: studies that it refused, left out for all models: 1" in comparison.notices
 
 
 def test_a_study_whose_control_draft_is_refused_is_left_out(rows: list[Any]) -> None:
