@@ -183,7 +183,7 @@ def _studies(studies: Sequence[ShownStudy]) -> Iterator[str]:
     yield "<h2>Single studies</h2>"
     ranked = ""
     if any(study.scores for study in studies):
-        ranked = f"The studies are ranked by the mean of {escape(RANKED_BY)}, which is beside the name of each model."
+        ranked = f"The studies are ranked by {escape(RANKED_BY)}, whose value is beside the name of each model."
     yield f"<p>Images are reduced in size and must not be used for diagnosis. {ranked}</p>"
     for study in studies:
         yield f"<h3>{escape(study.study_id)} <small>{escape(study.kind)}</small></h3>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -19,6 +19,8 @@ COST_NOTE = (
     "before the model was loaded; memory that earlier models freed may be used again. GPU memory: largest memory of "
     "tensors of PyTorch. Other computers are not measured"
 )
+_NAME_WIDTH = 12
+"""Smallest width of the names of models, characters."""
 PAIR_NOTE = (
     "p: paired bootstrap and approximate randomization; Holm: the p-value to its left, corrected for the number of "
     "pairs"
@@ -75,24 +77,29 @@ def _count_models(models: Sequence[ComparedModel]) -> str:
 
 
 def _scores(title: str, part: ReferenceScores, names: Sequence[str]) -> Table:
-    table = score_table(title, "", *(name.replace(", ", "\n") for name in names))
-    table.columns[0].overflow = "fold"  # a name is never cut
+    table = _table(title, (name.replace(", ", "\n").replace(" (", "\n(") for name in names))
     for system, scores in (*part.models.items(), *part.baselines.items()):
         style = None if system in part.models else "dim"
         table.add_row(system, *(_score(scores[name]) for name in names), style=style)
     return table
 
 
+def _table(title: str, columns: Iterable[str]) -> Table:
+    """Return an empty table whose first column is for the names of models, which are never cut."""
+    table = score_table(title, "", *columns)
+    table.columns[0].overflow, table.columns[0].min_width = "fold", _NAME_WIDTH
+    return table
+
+
 def _score(score: Score) -> str:
     """Return a score with its interval below it, so that a row fits into a terminal."""
-    interval = "" if score.interval is None else "\n{:.3f} to {:.3f}".format(*score.interval)
+    interval = "" if score.interval is None else "\n{:.3f}-{:.3f}".format(*score.interval)
     return f"{score.value:.3f}{interval}"
 
 
 def _costs(comparison: Comparison) -> Table:
     titles = ("uses images\n(shuffled)", "normal\ndrafts", "seconds\nper study", "memory", "GPU\nmemory", "refused")
-    table = score_table("Models", "", *titles)
-    table.columns[0].overflow = "fold"
+    table = _table("Models", titles)
     for model in comparison.models:
         run = model.run
         table.add_row(

@@ -8,6 +8,7 @@ import json
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 from report_gen.corpora import read_corpus
@@ -320,6 +322,17 @@ def test_peak_memory_contains_what_was_freed() -> None:
     assert later.added < 100_000_000
 
 
+def test_memory_of_all_cuda_devices_is_summed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 1000 + device)
+    with measure_memory() as memory:
+        assert reset == [0, 1]
+    assert memory.gpu == 2001
+
+
 class Texts(HTMLParser):
     """Collects the text and the tags of a page."""
 
@@ -397,9 +410,19 @@ def test_the_files_have_every_model(three: Comparison, tmp_path: Path) -> None:
 
 
 def test_the_table_fits_a_terminal_and_names_no_report(three: Comparison) -> None:
+    reports, labels = three.parts
+    # Where Java is installed there is one more column.
+    models = {
+        name: scores | {"METEOR 1.5": replace(scores["BLEU-1"], name="METEOR 1.5")}
+        for name, scores in reports.models.items()
+    }
+    part = replace(reports, names=(*reports.names, "METEOR 1.5"), models=models)
     console = Console(width=80, file=StringIO())
-    console.print(render_comparison(three))
-    shown = console.file.getvalue()
+    console.print(render_comparison(replace(three, parts=(part, labels))))
+    lines = console.file.getvalue().splitlines()
+    for name in models:
+        assert sum(line.split()[:1] == [name] for line in lines) >= 4  # wording, findings, labels, costs
+    shown = "\n".join(lines)
     assert "normal minus right, against the labels" in shown
     assert "4 studies, drafted by all 3 models" in shown
     assert "…" not in shown
