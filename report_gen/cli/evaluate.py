@@ -1,15 +1,18 @@
-"""`report-gen evaluate`: measure a checkpoint on a corpus, with and without its images."""
+"""`report-gen evaluate`: measure one or more models on a corpus, with and without its images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from report_gen.cli.evaluation_input import CorpusChoice
 from report_gen.cli.options import (
+    EMBEDDED,
     MAX_BOOTSTRAP,
     MAX_SEED,
     AllowRemote,
@@ -28,7 +31,6 @@ from report_gen.cli.options import (
     choose_decoding,
     load_drafter,
     load_findings,
-    parse_columns,
 )
 from report_gen.errors import StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_errors, print_table, set_verbosity, track
@@ -36,20 +38,20 @@ from report_gen.terminal import Quiet, Verbose, print_errors, print_table, set_v
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.evaluation import Evaluation, Row
+    from report_gen.generation import DecodingChoice
+    from report_gen.metrics import ScoreMethod
     from report_gen.records import FindingSchema
 
 T = TypeVar("T")
 
-EMBEDDED = "embedded"
-"""Name of the checkpoint in the package."""
-
 
 def evaluate(
-    checkpoint: Annotated[
-        str,
+    models: Annotated[
+        list[str],
         typer.Argument(
-            metavar="MODEL",
-            help="`embedded`, a checkpoint folder, a description of another model, or `hf:NAME`; see draft --help.",
+            metavar="MODEL...",
+            help="`embedded`, a checkpoint folder, a description of another model, or `hf:NAME`; see draft --help. "
+            "Several models are compared.",
         ),
     ],
     corpus: Annotated[
@@ -68,11 +70,17 @@ def evaluate(
     ] = "",
     preset: Preset = "raw",
     json: Annotated[Path | None, typer.Option(help="Write scores and drafts to this JSON file.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file; needs reports.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one row per report to this file; needs reports.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with charts to this file; of one model, needs reports.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write one row per report, and model, to this file; needs reports.")
+    ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the calibration of the finding probabilities; needs labels."),
+        typer.Option(
+            metavar="FILE.png", help="Draw the calibration of the finding probabilities of one model; needs labels."
+        ),
     ] = None,
     label_reports: Annotated[
         bool,
@@ -95,7 +103,8 @@ def evaluate(
     findings: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="TOML file with findings and their phrases. Default: the findings of the checkpoint."
+            metavar="FILE",
+            help="TOML file with findings and their phrases. Default: the findings of the (first) model.",
         ),
     ] = None,
     device: Device = "auto",
@@ -103,45 +112,80 @@ def evaluate(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Score a checkpoint on a corpus. Drafts from own, shuffled and blank images are compared."""
+    """Score models on a corpus. Drafts from own, shuffled and blank images are compared.
+
+    Several models are loaded one after the other, each when the memory of the one before is free. They are compared on
+    the studies that all of them draft. The files are written after each model. A model that fails is left out.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")
     check_device(device)
     check_outputs(json, html, csv, calibration)
-    from report_gen import evaluation
-    from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.metrics import ScoreMethod
 
-    with TemporaryDirectory(prefix="report-gen-") as store:
-        name = None if checkpoint == EMBEDDED else checkpoint
+    is_single = len(models) == 1
+    choice = CorpusChoice(
+        path=corpus,
+        layout=layout,
+        columns=columns,
+        split=split,
+        source=source,
+        label_reports=label_reports,
+        nearest=nearest,
+        report_options=_report_options(html, csv, is_single=is_single),
+    )
+    schema = None if findings is None else load_findings(findings)
+    scoring = ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java)
+    decoding = choose_decoding(method, candidates, seed)
+    if is_single:
+        name = None if models[0] == EMBEDDED else models[0]
         drafter = load_drafter(name, base=base, device=device, dtype=dtype, allow_remote=allow_remote)
-        schema = drafter.schema if findings is None else load_findings(findings)
-        studies = list(
-            read_corpus(
-                corpus,
-                layout=layout,
-                require_images=None,  # a study with a missing image is refused like one with an unreadable image
-                store=Path(store),
-                schema=schema,
-                columns=parse_columns(columns),
-            )
-        )
-        rows = evaluation.select_studies(studies, split, source)
-        if label_reports:
-            rows = evaluation.label_reports(rows, schema)
-        if (html or csv) and not any(map(evaluation.has_report, rows)):
-            raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
+        scoring = replace(scoring, schema=schema or drafter.schema)
+        _evaluate_one(drafter, choice, decoding, scoring, json=json, html=html, csv=csv, calibration=calibration)
+    else:
+        from report_gen.cli.evaluate_models import ComparisonFiles, evaluate_models, find_models
+
         if calibration:
-            _check_labels(drafter, rows, schema)
+            raise UsageError("--calibration draws the probabilities of one model; leave it out, or name one model")
+        loaders = find_models(models, base=base, device=device, dtype=dtype, allow_remote=allow_remote)
+        files = ComparisonFiles(json=json, html=html, csv=csv)
+        evaluate_models(loaders, choice, schema=schema, decoding=decoding, method=scoring, files=files)
+
+
+def _report_options(html: Path | None, csv: Path | None, *, is_single: bool) -> tuple[str, ...]:
+    """Return the options that need reports. The page of several models also shows scores against labels."""
+    if is_single:
+        return ("--html", "--csv") if html or csv else ()
+    return ("--csv",) if csv else ()
+
+
+def _evaluate_one(
+    drafter: Drafter,
+    choice: CorpusChoice,
+    decoding: DecodingChoice,
+    method: ScoreMethod,
+    *,
+    json: Path | None,
+    html: Path | None,
+    csv: Path | None,
+    calibration: Path | None,
+) -> None:
+    """Evaluate one model, write the files and print its scores. Raises typer.Exit if studies were refused."""
+    from report_gen import evaluation
+
+    with TemporaryDirectory(prefix="report-gen-") as store:
+        corpus = choice.read(method.schema, Path(store))
+        if calibration:
+            _check_labels(drafter, corpus.rows, method.schema)
         result = evaluation.evaluate(
             drafter,
-            rows,
-            decoding=choose_decoding(method, candidates, seed).apply(drafter.info.decoding),
-            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
-            training=evaluation.training_reports(studies, rows),
-            nearest=evaluation.nearest_candidates(studies, rows) if nearest and drafter.info.has_features else (),
-            boxes=evaluation.training_boxes(studies, rows),
-            nih_labels=read_nih_labels(corpus, layout=layout),
+            corpus.rows,
+            decoding=decoding.apply(drafter.info.decoding),
+            method=method,
+            training=corpus.training,
+            nearest=corpus.nearest,
+            boxes=corpus.boxes,
+            nih_labels=corpus.nih_labels,
             track=_track_images,
         )
     _write_results(result, json=json, html=html, csv=csv, calibration=calibration)
@@ -150,7 +194,7 @@ def evaluate(
         raise typer.Exit(StudyError.exit_code)
 
 
-def _check_labels(drafter: Drafter, rows: list[Row], schema: FindingSchema) -> None:
+def _check_labels(drafter: Drafter, rows: Sequence[Row], schema: FindingSchema) -> None:
     from report_gen.evaluation import can_score_finding_head
 
     if not can_score_finding_head(drafter.reported, rows, schema):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
 
+EMBEDDED = "embedded"
+"""Name of the checkpoint in the package, for `evaluate`."""
 MAX_BOOTSTRAP = 100_000
 """Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
 MAX_BATCH = 1024

@@ -62,6 +62,13 @@ def count_normal_drafts(labels: Sequence[States], drafts: Sequence[str], schema:
     return NormalDrafts(normal=normal, abnormal=abnormal)
 
 
+def normal_share(drafts: Sequence[str], schema: FindingSchema) -> float | None:
+    """Return the share of normal drafts among all studies, 0..1; None for a schema without abnormalities."""
+    if not schema.abnormalities:
+        return None
+    return sum(_is_normal(draft, schema) for draft in drafts) / len(drafts)
+
+
 def _is_normal(draft: str, schema: FindingSchema) -> bool:
     states = label_findings(draft, schema)
     return not any(states[name].is_stated for name in schema.abnormalities)

@@ -102,8 +102,13 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    document = {
-        "schema_version": SCHEMA_VERSION,
+    document = {"schema_version": SCHEMA_VERSION, **evaluation_to_dict(evaluation)}
+    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:
+    """Convert all scores and the drafts to JSON values."""
+    return {
         "finding_schema": evaluation.schema.name,
         "studies": len(evaluation.drafts),
         "refused": [str(error) for error in evaluation.refused],
@@ -121,7 +126,6 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.drafts,
     }
-    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_calibration(head: HeadRun, path: Path) -> None:

@@ -32,14 +32,28 @@ if TYPE_CHECKING:
     from report_gen.metrics.metric import ReportMetric, ReportTexts
     from report_gen.metrics.metric_suite import MetricResults, MetricSuite
     from report_gen.metrics.pairs import Pairs
+    from report_gen.metrics.pairwise import PairTest, compare_pairs, measure_systems
     from report_gen.metrics.preset import Preset, load_preset
     from report_gen.metrics.probability_metric import PROBABILITY_METRICS, ProbabilityMetric
     from report_gen.metrics.registry import METRICS, metric_folder
     from report_gen.metrics.rouge import rouge_l_coco, rouge_score
-    from report_gen.metrics.score import Score
-    from report_gen.metrics.score_files import SCHEMA_VERSION, run_to_dict, write_csv, write_html, write_json
+    from report_gen.metrics.score import Score, scores_of
+    from report_gen.metrics.score_files import (
+        SCHEMA_VERSION,
+        run_to_dict,
+        write_csv,
+        write_csv_of_models,
+        write_html,
+        write_json,
+    )
     from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
-    from report_gen.metrics.score_tables import render_differences, render_head, render_labels, render_table
+    from report_gen.metrics.score_tables import (
+        render_differences,
+        render_head,
+        render_labels,
+        render_table,
+        score_table,
+    )
     from report_gen.metrics.scoring import run_score, score_reports, score_texts
     from report_gen.metrics.significance import Difference, SeedSpread, compare, intervals, resamplings, seed_spread
     from report_gen.metrics.training_reports import TrainingReports, baseline_drafts
@@ -72,14 +86,22 @@ else:
             "metric": ("ReportMetric", "ReportTexts"),
             "metric_suite": ("MetricResults", "MetricSuite"),
             "pairs": ("Pairs",),
+            "pairwise": ("PairTest", "compare_pairs", "measure_systems"),
             "preset": ("Preset", "load_preset"),
             "probability_metric": ("PROBABILITY_METRICS", "ProbabilityMetric"),
             "registry": ("METRICS", "metric_folder"),
             "rouge": ("rouge_l_coco", "rouge_score"),
-            "score": ("Score",),
-            "score_files": ("SCHEMA_VERSION", "run_to_dict", "write_csv", "write_html", "write_json"),
+            "score": ("Score", "scores_of"),
+            "score_files": (
+                "SCHEMA_VERSION",
+                "run_to_dict",
+                "write_csv",
+                "write_csv_of_models",
+                "write_html",
+                "write_json",
+            ),
             "score_records": ("ScoreMethod", "ScoreOptions", "ScoreRun", "SystemScores"),
-            "score_tables": ("render_differences", "render_head", "render_labels", "render_table"),
+            "score_tables": ("render_differences", "render_head", "render_labels", "render_table", "score_table"),
             "scoring": ("run_score", "score_reports", "score_texts"),
             "significance": ("Difference", "SeedSpread", "compare", "intervals", "resamplings", "seed_spread"),
             "training_reports": ("TrainingReports", "baseline_drafts"),
@@ -116,6 +138,7 @@ __all__ = [
     "Measure",
     "MetricResults",
     "MetricSuite",
+    "PairTest",
     "Pairs",
     "PlacedMap",
     "Preset",
@@ -140,6 +163,7 @@ __all__ = [
     "cider_d",
     "compare",
     "compare_mean_auroc",
+    "compare_pairs",
     "count_values",
     "diversity_stats",
     "document_frequencies",
@@ -153,6 +177,7 @@ __all__ = [
     "load_preset",
     "mark_differences",
     "mean_box_map",
+    "measure_systems",
     "metric_folder",
     "notice_empty",
     "reliability",
@@ -170,9 +195,12 @@ __all__ = [
     "score_labels",
     "score_locations",
     "score_reports",
+    "score_table",
     "score_texts",
+    "scores_of",
     "seed_spread",
     "write_csv",
+    "write_csv_of_models",
     "write_html",
     "write_json",
 ]

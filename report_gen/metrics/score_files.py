@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from report_gen import __version__
 from report_gen.controls import escape_controls
 from report_gen.files import write_atomically
+from report_gen.metrics.cases import Case
 from report_gen.metrics.score_page import render_page
 from report_gen.metrics.score_records import ScoreRun
 
@@ -47,15 +49,33 @@ def write_csv(run: ScoreRun, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    names = list(run.cases[0].scores)
+    _write_rows(path, ["id"], [([case.study_id], case) for case in run.cases])
+
+
+def write_csv_of_models(runs: Mapping[str, ScoreRun], path: Path) -> None:
+    """Write one row per report and model as CSV, otherwise as `write_csv`.
+
+    Args:
+        runs: The scores by the name of the model.
+        path: The file.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    rows = [([name, case.study_id], case) for name, run in runs.items() for case in run.cases]
+    _write_rows(path, ["model", "id"], rows)
+
+
+def _write_rows(path: Path, keys: Sequence[str], rows: Sequence[tuple[Sequence[str], Case]]) -> None:
+    """Write rows of cells and cases; a cell is empty if a case lacks a score that others have."""
+    names = list(dict.fromkeys(name for _, case in rows for name in case.scores))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # also where ; separates cells
-    writer.writerow(["id", *names, "missed", "invented", "prediction", "reference"])
-    for case in run.cases:
-        scores = [f"{case.scores[name]:.6f}" for name in names]
-        findings = ["; ".join(case.missed), "; ".join(case.invented)]
-        texts = [_safe_cell(text) for text in (case.study_id, *findings, case.prediction, case.reference)]
-        writer.writerow([texts[0], *scores, *texts[1:]])
+    writer.writerow([*keys, *names, "missed", "invented", "prediction", "reference"])
+    for cells, case in rows:
+        scores = [f"{case.scores[name]:.6f}" if name in case.scores else "" for name in names]
+        texts = ["; ".join(case.missed), "; ".join(case.invented), case.prediction, case.reference]
+        writer.writerow([*map(_safe_cell, cells), *scores, *map(_safe_cell, texts)])
     write_atomically(path, text.getvalue())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,17 +14,18 @@ from report_gen.metrics.diversity import diversity_stats
 from report_gen.metrics.draft_ids import match_ids
 from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
-from report_gen.metrics.measure import Floats, Measure
+from report_gen.metrics.measure import Floats
 from report_gen.metrics.meteor import MeteorError, missing_for_meteor
 from report_gen.metrics.metric import ReportTexts, compare_texts
-from report_gen.metrics.metric_suite import MetricResults, MetricSuite
+from report_gen.metrics.metric_suite import MetricResults
 from report_gen.metrics.preset import Preset, load_preset
-from report_gen.metrics.registry import EXACT_STEM, FINDINGS_F1, WORDING_METRICS, running_meteor
+from report_gen.metrics.registry import WORDING_METRICS
 from report_gen.metrics.report_files import read_reports
 from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
 from report_gen.metrics.score_setup import ScoreSetup, prepare_scoring
-from report_gen.metrics.significance import Difference, compare, seed_spread
+from report_gen.metrics.significance import seed_spread
+from report_gen.metrics.system_measures import headline_differences, running_suite, system_differences, system_texts
 from report_gen.metrics.training_reports import (
     TrainingReports,
     baseline_drafts,
@@ -42,8 +42,6 @@ from report_gen.metrics.verdicts import (
 )
 
 _MODEL = "model"
-_MINIMUM_DRAWS = 100
-"""Resamplings for a test between two systems, even if no intervals are requested."""
 
 _DraftsByName = Mapping[str, Sequence[str]]
 _NONE: _DraftsByName = MappingProxyType({})
@@ -117,13 +115,13 @@ def _measure(
     controls: _DraftsByName,
 ) -> _Measured:
     """Compute every metric of every system. Raises MeteorError if METEOR 1.5 was started and failed."""
-    with _metric_suite(setup) as suite:
+    with running_suite(setup) as suite:
         return _Measured(
-            model=suite.measure(_texts(setup, _MODEL, setup.joined.predictions)),
+            model=suite.measure(system_texts(setup, _MODEL, setup.joined.predictions)),
             baselines=[suite.measure(drafts) for drafts in _baselines(setup, features)],
-            other_systems=[suite.measure(_texts(setup, *drafts)) for drafts in other_systems.items()],
-            other_seeds=[suite.measure(_texts(setup, *drafts)) for drafts in other_seeds.items()],
-            controls=[suite.measure(_texts(setup, *drafts)) for drafts in controls.items()],
+            other_systems=[suite.measure(system_texts(setup, *drafts)) for drafts in other_systems.items()],
+            other_seeds=[suite.measure(system_texts(setup, *drafts)) for drafts in other_seeds.items()],
+            controls=[suite.measure(system_texts(setup, *drafts)) for drafts in controls.items()],
         )
 
 
@@ -171,22 +169,6 @@ class _Measured:
     controls: Sequence[MetricResults]
 
 
-@contextmanager
-def _metric_suite(setup: ScoreSetup) -> Iterator[MetricSuite]:
-    """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
-    if setup.runs_meteor:
-        with running_meteor() as meteor:
-            yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
-    else:
-        yield MetricSuite(setup.references, [*WORDING_METRICS, EXACT_STEM, FINDINGS_F1, *setup.optional])
-
-
-def _texts(setup: ScoreSetup, name: str, texts: Sequence[str]) -> ReportTexts:
-    return ReportTexts(
-        name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts), schema=setup.method.schema
-    )
-
-
 def _baselines(setup: ScoreSetup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
     if setup.training is None:
         return []
@@ -206,8 +188,8 @@ def _summarize(setup: ScoreSetup, measured: _Measured) -> ScoreRun:
     model, states, schema = measured.model, setup.references.states, setup.method.schema
     scores = _system_scores(setup, model)
     references = diversity_stats(setup.references.texts, states, setup.normalized_training, schema=schema)
-    against_baselines = {one.reports.name: _headline_differences(setup, one, model) for one in measured.baselines}
-    image_use = {one.reports.name: _differences(setup, one.measures, model.measures) for one in measured.controls}
+    against_baselines = {one.reports.name: headline_differences(setup, one, model) for one in measured.baselines}
+    image_use = {one.reports.name: system_differences(setup, one.measures, model.measures) for one in measured.controls}
     seeds = [results.named_values() for results in (model, *measured.other_seeds)]
     return ScoreRun(
         signature=setup.signature,
@@ -224,7 +206,7 @@ def _summarize(setup: ScoreSetup, measured: _Measured) -> ScoreRun:
         comparison=tuple(
             difference
             for results in measured.other_systems
-            for difference in _headline_differences(setup, results, model)
+            for difference in headline_differences(setup, results, model)
         ),
         training_seeds=seed_spread(seeds) if measured.other_seeds else (),
         image_use=image_use,
@@ -245,16 +227,6 @@ def _system_scores(setup: ScoreSetup, results: MetricResults) -> SystemScores:
         scores=scores_of(results.measures, setup.signature, draws=method.draws, seed=method.seed),
         diversity=diversity_stats(reports.texts, reports.states, setup.normalized_training, schema=method.schema),
     )
-
-
-def _headline_differences(setup: ScoreSetup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
-    """Compute the headline scores of the model minus the scores of another system."""
-    differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
-    return tuple(difference for difference in differences if difference.name in setup.headline)
-
-
-def _differences(setup: ScoreSetup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
-    return compare(other, model, max(setup.method.draws, _MINIMUM_DRAWS), setup.method.seed)
 
 
 def _notices(setup: ScoreSetup, model: ReportTexts) -> Iterator[str]:
