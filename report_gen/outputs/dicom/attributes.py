@@ -38,7 +38,7 @@ def device_uid(provenance: Provenance) -> str:
 
     Of weights that this computer does not have, only the name of the model, its revision and its endpoint are known.
     """
-    named = (provenance.model_name, provenance.model_revision, provenance.endpoint)
+    named = map(strip_controls, (provenance.model_name, provenance.model_revision, provenance.endpoint))
     return derived_uid("device", *([provenance.weights_sha256] if provenance.weights_sha256 else named))
 
 

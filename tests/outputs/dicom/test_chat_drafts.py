@@ -53,6 +53,7 @@ def test_the_equipment_has_no_serial_number(name: str, chat_draft: DraftDocument
 
 def test_models_without_known_weights_have_different_device_uids(chat_report: Report, report: Report) -> None:
     origin = chat_report.provenance
+    assert device_uid(replace(origin, model_name=f"{origin.model_name}\ud800")) == device_uid(origin)  # not in UTF-8
     others = [replace(origin, **{name: "other"}) for name in ("model_name", "model_revision", "endpoint")]
     assert len({device_uid(one) for one in (origin, *others, report.provenance)}) == 5
     assert device_uid(replace(report.provenance, model_name="other")) == device_uid(report.provenance)
