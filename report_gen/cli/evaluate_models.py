@@ -19,7 +19,15 @@ from report_gen.terminal import error_list, print_error, print_notice, print_tab
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter, ModelSource
-    from report_gen.evaluation import Comparer, Comparison, FailedModel, ModelRun, Track
+    from report_gen.evaluation import (
+        Comparer,
+        Comparison,
+        EvaluationCorpus,
+        FailedModel,
+        ModelRun,
+        ModelRuns,
+        Track,
+    )
     from report_gen.generation import DecodingChoice
     from report_gen.metrics import ScoreMethod
     from report_gen.records import FindingSchema
@@ -104,7 +112,7 @@ def evaluate_models(
         CorpusError: The corpus cannot be read, or no two studies were drafted by all models.
         typer.Exit: A model failed, or studies were refused.
     """
-    from report_gen.evaluation import Comparer, FailedModel, ModelRuns, RunOptions, short_names
+    from report_gen.evaluation import Comparer, FailedModel
     from report_gen.metrics import load_preset
 
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
@@ -112,16 +120,7 @@ def evaluate_models(
     failed: list[FailedModel] = []
     comparer: Comparer | None = None
     with TemporaryDirectory(prefix="report-gen-") as store:
-        names = dict(zip(models, short_names(list(models)), strict=True))
-        runs = ModelRuns(
-            RunOptions(
-                read_corpus=partial(corpus.read, store=Path(store)),
-                schema=schema,
-                decoding=decoding,
-                seed=method.seed,
-                track=lambda given: _track(names[given]),
-            )
-        )
+        runs = _model_runs(list(models), partial(corpus.read, store=Path(store)), schema, decoding, method.seed)
         for number, result in enumerate(runs.run(models), start=1):
             if isinstance(result, FailedModel):
                 failed.append(result)
@@ -137,6 +136,24 @@ def evaluate_models(
         raise typer.Exit(failed[0].exit_code)
     if any(run.drafts.refused for run in finished):
         raise typer.Exit(StudyError.exit_code)
+
+
+def _model_runs(
+    names: Sequence[str],
+    read: Callable[[FindingSchema], EvaluationCorpus],
+    schema: FindingSchema | None,
+    decoding: DecodingChoice,
+    seed: int,
+) -> ModelRuns:
+    """Return what runs the models; the progress bars have their short names."""
+    from report_gen.evaluation import ModelRuns, RunOptions, short_names
+
+    short = dict(zip(names, short_names(names), strict=True))
+    return ModelRuns(
+        RunOptions(
+            read_corpus=read, schema=schema, decoding=decoding, seed=seed, track=lambda given: _track(short[given])
+        )
+    )
 
 
 def _finish(files: ComparisonFiles, comparison: Comparison) -> None:
