@@ -23,7 +23,7 @@ from report_gen.backends import (
 from report_gen.drafting.chat_preparation import ChatPreparer, ChatStudy
 from report_gen.drafting.limits import Deadline, StudyLimits
 from report_gen.drafting.report_generator import BlankStudy, GeneratedDraft, GeneratorInfo, OnAttention
-from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.request import DraftRequest, refuse_overrides
 from report_gen.errors import StudyError, UsageError, without_traceback
 from report_gen.generation import Decoding, study_generator
 from report_gen.labeling import label_findings
@@ -67,10 +67,7 @@ class ChatGenerator:
 
     def check_request(self, request: DraftRequest) -> DraftRequest:
         """Return the request. Raises UsageError if it sets findings or attributes, which the model does not take."""
-        if request.overrides or request.locations or request.attributes:
-            raise UsageError(
-                f"{self.info.name}: the model takes no findings and attributes; state them in the indication"
-            )
+        refuse_overrides(self.info.name, request.overrides, request.locations, request.attributes)
         return request
 
     def prepare(

@@ -20,6 +20,7 @@ from report_gen.backends import (
 )
 from report_gen.config import ScopeConfig
 from report_gen.drafting.conditioning_inputs import check_overrides
+from report_gen.drafting.request import refuse_overrides
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.imaging.scope_choice import ModelScope
 from report_gen.model import embedded_checkpoints, find_checkpoint, manifest_digest, read_config, read_model_card
@@ -144,11 +145,7 @@ class DescribedSource:
         attributes: Mapping[str, str],
     ) -> None:
         """Raise UsageError if the reader sets anything: the model takes images and a prompt only."""
-        if overrides or locations or attributes:
-            raise UsageError(
-                f"{self.model.settings.name}: the model takes no findings and attributes; leave --finding and "
-                "--attribute out, or state them with --indication"
-            )
+        refuse_overrides(self.model.settings.name, overrides, locations, attributes)
 
     def load(
         self, *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool, tuned: bool
@@ -157,7 +154,7 @@ class DescribedSource:
         from report_gen.drafting.chat_generator import ChatGenerator  # imports torch
 
         if base is not None:
-            raise UsageError(f"{self.model.settings.name}: --base is for adapters of report-gen; leave it out")
+            raise UsageError(f"{self.model.settings.name}: a base is for adapters of report-gen; leave it out")
         return ChatGenerator.load(self.model, device=device, dtype=dtype, allow_remote=allow_remote)
 
 

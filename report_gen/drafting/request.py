@@ -101,3 +101,14 @@ def as_requests(
         else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes, locations=locations)
         for study in studies
     ]
+
+
+def refuse_overrides(model: str, *settings: Mapping[str, object]) -> None:
+    """Raise UsageError if the reader sets findings, locations or attributes of a model that takes images and texts only.
+
+    Args:
+        model: Name of the model.
+        settings: What the reader sets, by name.
+    """
+    if any(settings):
+        raise UsageError(f"{model}: the model takes no findings and attributes; state them in the indication")
