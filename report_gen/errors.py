@@ -7,6 +7,7 @@ ReportGenError                 1  a fault of report-gen
 │   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
 ├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
 │   ├── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
+│   ├── NoDraftError           3  a model refused to report a study, or wrote something else
 │   ├── StudyTimeoutError      3  a study took longer than the time limit
 │   └── ScopeError             3  a model was not made for a study, such as a radiograph of a hand
 ├── CorpusError                3  a corpus cannot be read
@@ -106,6 +107,10 @@ class ScopeError(StudyError):
 
     def __str__(self) -> str:
         return f"{name_path(self.path)}: outside the scope of the model [{self.code}]: {self.reason}"
+
+
+class NoDraftError(StudyError):
+    """A model refused to report a study, or wrote something that is no report."""
 
 
 class StudyTimeoutError(StudyError):

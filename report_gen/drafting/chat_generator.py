@@ -24,7 +24,7 @@ from report_gen.drafting.chat_preparation import ChatPreparer, ChatStudy
 from report_gen.drafting.limits import Deadline, StudyLimits
 from report_gen.drafting.report_generator import BlankStudy, GeneratedDraft, GeneratorInfo, OnAttention
 from report_gen.drafting.request import DraftRequest, refuse_overrides
-from report_gen.errors import StudyError, UsageError, without_traceback
+from report_gen.errors import NoDraftError, StudyError, UsageError, without_traceback
 from report_gen.generation import Decoding, study_generator
 from report_gen.labeling import label_findings
 from report_gen.records import Finding, FindingSchema, Heatmap, Image, PreprocessedImage, Study
@@ -121,7 +121,7 @@ class ChatGenerator:
         parsed = [parse_reply(reply, prompt) for reply in answer]
         usable = [one for one in parsed if one.text.sections]
         if not usable:
-            return StudyError(item.request.study.path, _describe_failure(parsed[0]))
+            return NoDraftError(item.request.study.path, _describe_failure(parsed[0]))
         index, text = with_agreement([one.text for one in usable])
         notices = [*item.notices, *usable[index].notices]
         if len(usable) < len(parsed):

@@ -104,7 +104,7 @@ def as_requests(
 
 
 def refuse_overrides(model: str, *settings: Mapping[str, object]) -> None:
-    """Raise UsageError if the reader sets findings, locations or attributes of a model that takes images and texts only.
+    """Raise UsageError if the reader sets findings, locations or attributes of a model that takes images and texts.
 
     Args:
         model: Name of the model.

@@ -10,13 +10,13 @@ from time import perf_counter
 from typing import Protocol, TypeVar
 
 from report_gen.drafting import Drafter, DraftRequest
-from report_gen.errors import CorpusError, StudyError, without_traceback
+from report_gen.errors import CorpusError, NoDraftError, StudyError, without_traceback
 from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.locations import AttentionCollector, boxed_findings
 from report_gen.evaluation.rows import Row, request_from_row, study_from_row
 from report_gen.generation import Decoding
 from report_gen.metrics import Floats
-from report_gen.records import Report
+from report_gen.records import Finding, FindingState, Report
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 """The images from which a draft is made."""
@@ -163,7 +163,8 @@ def _draft_control(
 ) -> list[Report]:
     """Draft every study with control images: those of another study and its prior study, or gray images.
 
-    The error of a refused draft is added to `refused`; the draft from the own images takes its place in the list.
+    A model that refuses to report a control image, such as a gray one, has recognized it: the draft is empty. Any other
+    error is added to `refused`, and the draft from the own images takes its place in the list.
     """
     shown = [one.request for one in drafted]
     if control == SHUFFLED:
@@ -175,10 +176,20 @@ def _draft_control(
     drafts = track(draft(shown, blank=control == BLANK), len(shown), f"{control} images")
     reports: list[Report] = []
     for one, report in zip(drafted, drafts, strict=True):
-        if isinstance(report, StudyError):
+        if isinstance(report, Report):
+            reports.append(report)
+        elif isinstance(report, NoDraftError):
+            reports.append(_empty(one.report))
+        else:
             refused.setdefault(one.row["study_id"], report)
-        reports.append(one.report if isinstance(report, StudyError) else report)
+            reports.append(one.report)
     return reports
+
+
+def _empty(report: Report) -> Report:
+    """Return the report of a model that wrote none: without text, and nothing is known about its findings."""
+    findings = (Finding(name=one.name, state=FindingState.UNKNOWN, from_text=True) for one in report.findings)
+    return replace(report, sections=(), findings=tuple(findings))
 
 
 def _check_number(studies: int, refused: Mapping[str, StudyError], kept: str, remedy: str = "") -> None:

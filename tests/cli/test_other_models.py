@@ -100,3 +100,17 @@ def test_an_endpoint_loads_no_library_for_models(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text('name = "x"\nbackend = "endpoint"\n')
     loaded = loaded_modules(["draft", str(tmp_path / "a.png"), "--checkpoint", str(tmp_path / "bad.toml")], exit_code=2)
     assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES)
+
+
+def test_a_model_that_refuses_gray_images_is_evaluated_on_its_other_drafts(report_gen: Command, tmp_path: Path) -> None:
+    stated = {"findings": "Left pleural effusion.", "split": "test"}
+    rows = [{"id": str(number), "images": [f"{number}.png"], **stated} for number in range(2)]
+    for number in range(2):
+        write_png(tmp_path / "corpus" / f"{number}.png", noise_image(number))
+    write_manifest(tmp_path / "corpus", rows)
+    with stub_endpoint(*[completion(REPORT)] * 4, completion("I'm sorry, but I can't see any image.")) as stub:
+        options = ["--bootstrap", 100, "--no-java", "--json", tmp_path / "scores.json"]
+        answer = report_gen("evaluate", describe(tmp_path, stub), tmp_path / "corpus", *options)
+    assert answer.code == 0, answer.err
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert len(scores["drafts"]) == 2
