@@ -189,8 +189,9 @@ def _evaluate_one(
             track=_track_images,
         )
     _write_results(result, json=json, html=html, csv=csv, calibration=calibration)
-    print_errors(result.refused)
-    if result.refused:
+    errors = (*result.refused, *result.without_draft)
+    print_errors(errors)
+    if errors:
         raise typer.Exit(StudyError.exit_code)
 
 

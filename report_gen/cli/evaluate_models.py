@@ -134,7 +134,7 @@ def evaluate_models(
             _finish(files, comparer.compare(finished, failed))
     if failed:
         raise typer.Exit(failed[0].exit_code)
-    if any(run.drafts.refused for run in finished):
+    if any(run.drafts.refused or run.drafts.without_draft for run in finished):
         raise typer.Exit(StudyError.exit_code)
 
 
@@ -164,7 +164,8 @@ def _finish(files: ComparisonFiles, comparison: Comparison) -> None:
     print_table(render_comparison(comparison))
     with error_list() as errors:
         for model in comparison.models:
-            for error in model.run.drafts.refused.values():
+            drafts = model.run.drafts
+            for error in (*drafts.refused.values(), *drafts.without_draft.values()):
                 errors.print(f"{model.name}: {error}", error.path)
 
 

@@ -222,11 +222,13 @@ def _notices(models: Iterable[ComparedModel]) -> Iterator[str]:
     for model in models:
         info = model.run.info
         if info.remote:
-            yield f"{model.name}: the images were sent to another computer: {info.remote}"
+            yield f"{model.name}: images and prompt were sent to another computer: {info.remote}"
         if info.notice:
             yield f"{model.name}: {info.notice}"
         if refused := len(model.run.drafts.refused):
             yield f"{model.name}: studies that it refused, left out for all models: {refused}"
+        if empty := len(model.run.drafts.without_draft):
+            yield f"{model.name}: studies of which it wrote no report, scored as empty drafts: {empty}"
     of_scores = {model.name: model.evaluation.reports.notices for model in models if model.evaluation.reports}
     for name, notices in of_scores.items():
         for notice in notices:

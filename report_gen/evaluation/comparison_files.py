@@ -77,6 +77,7 @@ def _describe_model(model: ComparedModel) -> dict[str, Any]:
         "peak_gpu_bytes": run.memory.gpu,
         "normal_share": model.normal_share,
         "refused_studies": {name: str(error) for name, error in run.drafts.refused.items()},
+        "studies_without_draft": {name: str(error) for name, error in run.drafts.without_draft.items()},
     }
 
 

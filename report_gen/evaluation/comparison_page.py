@@ -65,7 +65,7 @@ def _body(comparison: Comparison) -> Iterator[str]:
 
 def _overview(comparison: Comparison) -> str:
     """Return the table of what each model costs, and whether it uses the image."""
-    heads = ("", "uses images", "normal drafts", "seconds per study", "memory", "GPU memory", "refused studies")
+    heads = ("", "uses images", "normal drafts", "seconds per study", "memory", "GPU memory", "left out", "no report")
     return _table([_cells(heads, tag="th"), *(_model_row(comparison, model) for model in comparison.models)])
 
 
@@ -82,6 +82,7 @@ def _model_row(comparison: Comparison, model: ComparedModel) -> str:
         f"{memory_text(run.memory.resident)}<br><small>+{memory_text(run.memory.added)}</small>",
         memory_text(run.memory.gpu),
         str(len(run.drafts.refused)),
+        str(len(run.drafts.without_draft)),
     )
     return _cells([f"<b>{escape(model.name)}</b>", *cells])
 
@@ -206,12 +207,21 @@ def _image(study: ShownStudy) -> str:
 
 
 def _refused(models: Sequence[ComparedModel]) -> Iterator[str]:
-    if any(model.run.drafts.refused for model in models):
-        yield "<h2>Refused studies</h2><p>They are left out for all models.</p><ul>"
-        for model in models:
-            for name, error in model.run.drafts.refused.items():
-                yield f"<li>{escape(model.name)}: {escape(name)}: {escape(error.reason)}</li>"
-        yield "</ul>"
+    kinds = (
+        ("Studies left out", "They are left out for all models.", [model.run.drafts.refused for model in models]),
+        (
+            "Studies without a report",
+            "The model refused to report them, or wrote something else. Their drafts are empty.",
+            [model.run.drafts.without_draft for model in models],
+        ),
+    )
+    for title, meaning, errors in kinds:
+        if any(errors):
+            yield f"<h2>{title}</h2><p>{meaning}</p><ul>"
+            for model, of_model in zip(models, errors, strict=True):
+                for name, error in of_model.items():
+                    yield f"<li>{escape(model.name)}: {escape(name)}: {escape(error.reason)}</li>"
+            yield "</ul>"
 
 
 def _provenance(models: Sequence[ComparedModel]) -> Iterator[str]:

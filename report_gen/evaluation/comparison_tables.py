@@ -98,7 +98,15 @@ def _score(score: Score) -> str:
 
 
 def _costs(comparison: Comparison) -> Table:
-    titles = ("uses images\n(shuffled)", "normal\ndrafts", "seconds\nper study", "memory", "GPU\nmemory", "refused")
+    titles = (
+        "uses images\n(shuffled)",
+        "normal\ndrafts",
+        "seconds\nper study",
+        "memory",
+        "GPU\nmemory",
+        "left\nout",
+        "no\nreport",
+    )
     table = _table("Models", titles)
     for model in comparison.models:
         run = model.run
@@ -110,6 +118,7 @@ def _costs(comparison: Comparison) -> Table:
             f"{memory_text(run.memory.resident)}\n+{memory_text(run.memory.added)}",
             memory_text(run.memory.gpu),
             str(len(run.drafts.refused)),
+            str(len(run.drafts.without_draft)),
         )
     return table
 

@@ -16,6 +16,7 @@ from report_gen.evaluation.locations import AttentionCollector, boxed_findings
 from report_gen.evaluation.rows import Row, request_from_row, study_from_row
 from report_gen.generation import Decoding
 from report_gen.metrics import Floats
+from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import Finding, FindingState, Report
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
@@ -44,6 +45,9 @@ class CorpusDrafts:
     """Image features [D_img] by study id, also of the training studies for the image 1-NN baseline; None without it."""
     refused: Mapping[str, StudyError]
     """Errors by the ids of the studies that were left out."""
+    without_draft: Mapping[str, StudyError]
+    """Errors by the ids of the studies for which the model wrote no report. Their drafts are empty: if they were left
+    out, a model that refuses difficult studies would have better scores."""
     seconds: tuple[float, ...]
     """Wall time until the iterator gave each draft from own images, in the order of drafting; see `share_batches`."""
 
@@ -88,11 +92,13 @@ def draft_corpus(
     attention = {images: AttentionCollector(boxed) for images in (OWN, SHUFFLED, BLANK)}
     draft = partial(drafter.draft_all, decoding=decoding, force=True)
     refused: dict[str, StudyError] = {}
-    drafted = _draft_own(partial(draft, on_attention=attention[OWN]), rows, refused, track)
+    without_draft: dict[str, StudyError] = {}
+    empty = partial(_empty_report, drafter)
+    drafted = _draft_own(partial(draft, on_attention=attention[OWN]), rows, refused, without_draft, empty, track)
     reports = {OWN: [one.report for one in drafted]}
     for images in (SHUFFLED, BLANK):
         of_control = partial(draft, on_attention=attention[images])
-        reports[images] = _draft_control(of_control, images, drafted, refused, seed, track)
+        reports[images] = _draft_control(of_control, images, drafted, refused, empty, seed, track)
     kept = [index for index, one in enumerate(drafted) if one.row["study_id"] not in refused]
     _check_number(len(kept), refused, "could be drafted from their own and from control images")
     chosen = tuple(drafted[index].row for index in kept)
@@ -103,6 +109,7 @@ def draft_corpus(
         attention=attention,
         features=_features(drafter, [*nearest, *chosen], track) if uses_features else None,
         refused=refused,
+        without_draft=without_draft,
         seconds=tuple(one.seconds for one in drafted),
     )
 
@@ -128,9 +135,16 @@ _DraftStudies = Callable[..., Iterator[Report | StudyError]]
 
 
 def _draft_own(
-    draft: _DraftStudies, rows: Sequence[Row], refused: dict[str, StudyError], track: Track
+    draft: _DraftStudies,
+    rows: Sequence[Row],
+    refused: dict[str, StudyError],
+    without_draft: dict[str, StudyError],
+    empty: Callable[[], Report],
+    track: Track,
 ) -> list[_DraftedStudy]:
     """Draft every study from its own images; the errors of the others are added to `refused`.
+
+    If the model wrote no report of a study, the error is added to `without_draft`, and the draft is the empty one.
 
     Raises:
         CorpusError: Fewer than two studies are drafted.
@@ -145,6 +159,9 @@ def _draft_own(
     _check_number(len(readable), refused, "have images that can be read", "; correct the files")
     reports = _timed(draft([request for _, request in readable]))
     for (row, request), (report, seconds) in zip(readable, track(reports, len(readable), "own images"), strict=True):
+        if isinstance(report, NoDraftError):
+            without_draft[row["study_id"]] = report
+            report = empty()
         if isinstance(report, StudyError):
             refused[row["study_id"]] = report
         else:
@@ -158,6 +175,7 @@ def _draft_control(
     control: str,
     drafted: Sequence[_DraftedStudy],
     refused: dict[str, StudyError],
+    empty: Callable[[], Report],
     seed: int,
     track: Track,
 ) -> list[Report]:
@@ -179,17 +197,21 @@ def _draft_control(
         if isinstance(report, Report):
             reports.append(report)
         elif isinstance(report, NoDraftError):
-            reports.append(_empty(one.report))
+            reports.append(empty())
         else:
             refused.setdefault(one.row["study_id"], report)
             reports.append(one.report)
     return reports
 
 
-def _empty(report: Report) -> Report:
+def _empty_report(drafter: Drafter) -> Report:
     """Return the report of a model that wrote none: without text, and nothing is known about its findings."""
-    findings = (Finding(name=one.name, state=FindingState.UNKNOWN, from_text=True) for one in report.findings)
-    return replace(report, sections=(), findings=tuple(findings))
+    schema = drafter.schema
+    findings = (
+        Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal, from_text=True)
+        for name in schema.findings
+    )
+    return Report(sections=(), findings=tuple(findings), notices=(), provenance=empty_provenance())
 
 
 def _check_number(studies: int, refused: Mapping[str, StudyError], kept: str, remedy: str = "") -> None:

@@ -70,5 +70,7 @@ def normal_share(drafts: Sequence[str], schema: FindingSchema) -> float | None:
 
 
 def _is_normal(draft: str, schema: FindingSchema) -> bool:
+    if not draft.strip():
+        return False
     states = label_findings(draft, schema)
     return not any(states[name].is_stated for name in schema.abnormalities)

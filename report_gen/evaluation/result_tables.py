@@ -46,6 +46,9 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     )
     if evaluation.refused:
         yield Text(f"{len(evaluation.refused)} studies left out: their images cannot be read", style="yellow")
+    if evaluation.without_draft:
+        number = len(evaluation.without_draft)
+        yield Text(f"{number} studies without a report by the model, scored as empty drafts", style="yellow")
 
 
 def _describe_share(kind: str, counted: DraftShare) -> str:

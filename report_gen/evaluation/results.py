@@ -64,6 +64,8 @@ class Evaluation:
     """Scores of the locations of findings against boxes; None if no finding that the model reports has a box."""
     reports: ScoreRun | None
     """Scores of the drafts against the reports; None if the corpus has no reports."""
+    without_draft: tuple[StudyError, ...] = ()
+    """Errors of the studies for which the model wrote no report, and whose drafts are empty."""
 
     @property
     def distinct(self) -> int:
@@ -112,6 +114,7 @@ def evaluation_to_dict(evaluation: Evaluation) -> dict[str, Any]:
         "finding_schema": evaluation.schema.name,
         "studies": len(evaluation.drafts),
         "refused": [str(error) for error in evaluation.refused],
+        "without_draft": [str(error) for error in evaluation.without_draft],
         "distinct_drafts": evaluation.distinct,
         "most_frequent_share": evaluation.most_frequent_share,
         "label_support": evaluation.label_support,

@@ -105,6 +105,7 @@ def score_drafts(
         schema=method.schema,
         drafts=dict(zip(drafts.ids, texts, strict=True)),
         refused=tuple(drafts.refused.values()),
+        without_draft=tuple(drafts.without_draft.values()),
         label_support=_count_labels(labels, method.schema),
         labels=_compare_with_labels(labels, reports, method),
         nih_labels=None if nih_labels is None else _compare_with_nih_labels(rows, reports, nih_labels, method),

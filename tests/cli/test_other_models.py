@@ -114,3 +114,22 @@ def test_a_model_that_refuses_gray_images_is_evaluated_on_its_other_drafts(repor
     assert answer.code == 0, answer.err
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert len(scores["drafts"]) == 2
+
+
+def test_a_study_of_which_a_model_writes_no_report_counts_as_an_empty_draft(
+    report_gen: Command, tmp_path: Path
+) -> None:
+    """Otherwise a model that refuses difficult studies would have better scores."""
+    stated = {"findings": "Left pleural effusion.", "split": "test"}
+    rows = [{"id": str(number), "images": [f"{number}.png"], **stated} for number in range(3)]
+    for number in range(3):
+        write_png(tmp_path / "corpus" / f"{number}.png", noise_image(number))
+    write_manifest(tmp_path / "corpus", rows)
+    with stub_endpoint(completion("I'm sorry, but I can't assist with that."), completion(REPORT)) as stub:
+        options = ["--bootstrap", 100, "--no-java", "--json", tmp_path / "scores.json"]
+        answer = report_gen("evaluate", describe(tmp_path, stub), tmp_path / "corpus", *options)
+    assert answer.code == 3
+    assert "0.png: the model refused to write a report" in answer.err
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert sorted(scores["drafts"].values())[0] == ""
+    assert (scores["studies"], len(scores["without_draft"]), scores["refused"]) == (3, 1, [])

@@ -360,7 +360,7 @@ def test_the_page_shows_models_studies_notices_and_provenance(rows: list[Any], t
     assert f"{BANNER}. The texts of the models on this page are drafts." in page.text
     assert "script" not in page.tags
     for text in (
-        "<b>remote</b>: the images were sent to another computer: gpu.example",
+        "<b>remote</b>: images and prompt were sent to another computer: gpu.example",
         "<b>remote</b>: a test of notices",
         "c0ffee",
         "ab" * 32,

@@ -18,12 +18,12 @@ def test_drafts_are_counted_by_the_label_of_their_study() -> None:
         "Possible pneumonia.",  # an uncertain finding is stated
         "A pacemaker is seen. The heart is normal in size.",
         "Emphysema.",  # outside the 14 findings of CheXpert
-        "",
+        "",  # no report at all
         "Pleural effusion.",
     ]
     counted = count_normal_drafts(labels, drafts, chest_xray())
     assert counted == NormalDrafts(
-        normal=DraftShare(studies=3, normal_drafts=2), abnormal=DraftShare(studies=2, normal_drafts=1)
+        normal=DraftShare(studies=3, normal_drafts=2), abnormal=DraftShare(studies=2, normal_drafts=0)
     )
 
 
