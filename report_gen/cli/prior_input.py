@@ -47,8 +47,8 @@ PriorDays = Annotated[
     str | None,
     typer.Option(
         metavar="N|unknown",
-        help="Days from the prior study to this study. Default: from the headers. `unknown`: it is earlier, but not by "
-        "how much. Needs --prior.",
+        help="Days from the prior study to this study. Default: from the headers. A number overrides the dates of the "
+        "headers, with a notice. `unknown`: it is earlier, but not by how much. Needs --prior.",
     ),
 ]
 
