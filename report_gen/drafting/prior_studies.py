@@ -245,9 +245,10 @@ def _other_kind(study: Study, prior: Study) -> str:
     here, there = _modalities(study), _modalities(prior)
     if here and there and here.isdisjoint(there):
         return "its modality differs"
-    here, there = _body_parts(study), _body_parts(prior)
-    if here and there and here.keys().isdisjoint(there):
-        return f"its header names {', '.join(there.values())}, and that of the study {', '.join(here.values())}"
+    parts, earlier_parts = _body_parts(study), _body_parts(prior)
+    if parts and earlier_parts and parts.keys().isdisjoint(earlier_parts):
+        named = (", ".join(one.values()) for one in (earlier_parts, parts))
+        return f"its header names {', and that of the study '.join(named)}"
     return ""
 
 

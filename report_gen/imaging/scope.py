@@ -157,10 +157,10 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
         named = modality if modality in DEFINED_MODALITIES else "none that the standard defines"
         yield _Violation("modality", f"the modality is {named}", ", ".join(scope.modalities))
-    named = header_body_parts(series)
-    if scope.body_parts and named.stated and not named.stated & set(scope.body_parts):
-        parts = ", ".join(map(named.describe, sorted(named.stated)))
-        yield _Violation("body-part", f"the header names {parts}", ", ".join(scope.body_parts))
+    parts = header_body_parts(series)
+    if scope.body_parts and parts.stated and not parts.stated & set(scope.body_parts):
+        stated = ", ".join(map(parts.describe, sorted(parts.stated)))
+        yield _Violation("body-part", f"the header names {stated}", ", ".join(scope.body_parts))
     if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
         yield _Violation("view", f"the view is {image.view_position.label}", views)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from report_gen.outputs.finding_lines import parse_finding
-from report_gen.outputs.text import FINDING_PREFIX
+from report_gen.outputs.text import COMPARED_PREFIX, FINDING_PREFIX
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import BANNER, Report, Section, SectionName, split_sentences
 
@@ -27,7 +27,7 @@ def parse_text_report(text: str) -> Report:
     model = _MODEL.fullmatch(lines[-1])
     if lines[0] != BANNER or model is None:
         raise ValueError("the text does not begin with the banner of a draft and end with its model")
-    body = lines[1:-1]
+    body = lines[1:-2] if lines[-2].startswith(COMPARED_PREFIX) else lines[1:-1]
     first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
     head = [line for line in body[:first] if line]
     notices = tuple(line.removeprefix(_NOTICE) for line in head if line.startswith(_NOTICE))
