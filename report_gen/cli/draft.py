@@ -98,7 +98,11 @@ def draft(
     ] = None,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Override modality, plane or body_part; VALUE may be `unknown`."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Override modality, plane or body_part; VALUE may be `unknown`. The windows of slices follow from "
+            "modality and body_part, for example those of NIfTI files, which state neither. May be repeated.",
+        ),
     ] = None,
     view: Annotated[
         ViewPosition | None,
@@ -239,7 +243,13 @@ def _draft_paths(
         unpacked(prior.paths) as prior_archives,
     ):
         # A prior study may be in another shard.
-        found, unread = read_input(archives, view, as_study=as_study, shard=None if prior.is_auto else shard)
+        found, unread = read_input(
+            archives,
+            view,
+            as_study=as_study,
+            shard=None if prior.is_auto else shard,
+            attributes=batch.drafts.attributes,
+        )
         studies = [study for study in found if shard is None or shard.contains_study(study)]
         elsewhere = [study for study in found if shard is not None and not shard.contains_study(study)]
         if shard is not None:

@@ -39,9 +39,16 @@ def study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
         ("Study", _value(header, "StudyDescription")),
         ("Accession number", identifier_of(header, "AccessionNumber")),
         ("Prior study", _prior_study(draft)),
+        ("Set by the user", _set_attributes(draft)),
         ("File", shorten(draft.study.name, _LONGEST) if identifier_of(header, "PatientID") and not dicom else ""),
     )
     yield from ((name, value) for name, value in facts if value)
+
+
+def _set_attributes(draft: DraftDocument) -> str:
+    """Return the attributes that the user set, such as "modality CT, body part chest"; empty if there are none."""
+    attributes = (one for one in draft.report.attributes if one.overridden)
+    return ", ".join(f"{one.name.replace('_', ' ')} {one.value or 'unknown'}" for one in attributes)
 
 
 def _prior_study(draft: DraftDocument) -> str:

@@ -374,6 +374,15 @@ def test_the_prior_study_is_shown_with_its_date_and_its_findings(
     assert len(alone.all("img")) == 1
 
 
+def test_attributes_that_the_user_set_are_named_beside_the_patient(report: Report, picture: Study) -> None:
+    text = Page(format_html(DraftDocument(report=report, study=picture))).text
+    assert "Set by the user plane axial" in " ".join(text.split())
+    assert (
+        "Set by the user"
+        not in Page(format_html(DraftDocument(report=replace(report, attributes=()), study=picture))).text
+    )
+
+
 def test_columns_without_any_value_are_left_out(report: Report, picture: Study) -> None:
     plain = tuple(Finding(name=name, state=FindingState.ABSENT) for name in ("Edema", "Fracture"))
     text = Page(format_html(DraftDocument(report=replace(report, findings=plain), study=picture))).text

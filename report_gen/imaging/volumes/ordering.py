@@ -147,6 +147,7 @@ def _empty_stack(series: Series, part: str) -> SliceStack:
         images=(),
         part=part,
         modality=series.modality,
+        modality_set=series.modality_set,
         description=next(iter(series.descriptions), None),
         body_parts=scanned_body_parts(series),
         series_number=series.series_number,
