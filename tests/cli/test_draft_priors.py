@@ -59,9 +59,11 @@ def test_priors_that_are_found_in_the_folder(draft: Command, tmp_path: Path) -> 
     for day in (1, 9, 13):
         chest(folder, day)
     chest(folder, 14, PatientID="SECRET2")
-    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json")
+    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json", "-v")
     assert answer.code == 0
     assert "studies with a prior study: 2 of 4" in answer.err
+    assert f"{folder / '13.dcm'}: compared with the prior study {folder / '9.dcm'}" in answer.err
+    assert "without a" not in answer.err
     found = {file.stem: sections(file.read_text()).get("COMPARISON") for file in out.glob("*.json")}
     assert found == {
         "1.1": None,
@@ -81,6 +83,21 @@ def test_studies_of_one_date_are_named_and_drafted_without_a_prior(draft: Comman
     assert "because the headers do not state which is earlier: 1 pairs, the first: " in answer.err
     assert "draft the later one with --prior and --prior-days" in answer.err
     assert len(list(out.glob("*.json"))) == 2
+
+
+def test_studies_without_headers_are_counted_with_a_remedy(draft: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(2):
+        write_png(folder / f"patient{number}_chest.png", noise_image(number))
+    chest(folder, 13, StudyDate="")
+    answer = draft(folder, "--prior", "auto", "-o", tmp_path / "out", "--format", "json")
+    assert "studies with a prior study: 0 of 3" in answer.err
+    for what, number, name in (("Patient ID", 2, "patient0_chest.png"), ("Study Date", 1, "13.dcm")):
+        assert (
+            f"studies without a {what} in their headers, for which --prior auto finds no prior study: {number}, "
+            f"such as {folder / name}; draft each with --prior FILE and --prior-days N"
+        ) in answer.err
 
 
 @pytest.mark.parametrize("content", ["FINDINGS: Pulmonary edema.", "MSH"])
