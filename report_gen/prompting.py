@@ -14,6 +14,7 @@ from types import MappingProxyType
 from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition, strip_controls
+from report_gen.word_lists import join_words
 
 LONGEST_PROMPT = 2**16
 """Longest prompt, characters. No decoder has positions for a longer text."""
@@ -172,8 +173,7 @@ def describe_views(view_positions: Iterable[str]) -> str:
         ValueError: A text is not a `ViewPosition`.
     """
     views = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
-    words = [view.label for view in ViewPosition if view in views]
-    return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+    return join_words([view.label for view in ViewPosition if view in views])
 
 
 _MODALITIES: Mapping[str, str] = MappingProxyType(

@@ -130,6 +130,7 @@ COMPARISONS = st.builds(
     with_report=st.booleans(),
     method=st.just("probabilities"),
     changes=st.dictionaries(st.sampled_from(("Pneumonia", "Edema", "Cardiomegaly")), st.sampled_from(ChangeState)),
+    findings=st.dictionaries(st.sampled_from(("Pneumonia", "Edema")), st.sampled_from(FindingState)),
 )
 OWN_REPORTS = st.builds(
     Report,

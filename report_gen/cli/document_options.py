@@ -11,6 +11,7 @@ import typer
 
 from report_gen.errors import StudyError, UsageError, describe_missing
 from report_gen.outputs import DocumentOptions, OutputFormat, find_format, format_names, get_format
+from report_gen.word_lists import join_words
 
 if TYPE_CHECKING:
     from report_gen.records import Study
@@ -98,11 +99,15 @@ def choose_formats(
     return formats
 
 
-def check_folder_name(output: Path) -> None:
+def check_folder_name(output: Path, formats: Sequence[str] = ()) -> None:
     """Check that the folder of the drafts does not have the name of a document, such as `draft.pdf`.
 
     Documents are named after their studies: a batch has several, and --resume and --revises find them by these names. A
     folder that exists may have any name.
+
+    Args:
+        output: Value of --output.
+        formats: Names of the formats that are written. Default: TXT.
 
     Raises:
         UsageError: The name ends with the suffix of a document, and no such folder exists.
@@ -110,9 +115,14 @@ def check_folder_name(output: Path) -> None:
     suffix = next((one for one in (*_suffixes(), ".dcm") if output.name.lower().endswith(one)), "")
     if suffix and not output.is_dir():
         folder = output.with_name(output.name[: -len(suffix)] or "drafts")
+        known = [name for name in dict.fromkeys(formats) if name in format_names()] or [_DEFAULT_FORMAT]
+        written = [get_format(name).suffix for name in known]
+        files = join_words([str(folder / f"STUDY{one}") for one in written])
+        other = next((name for name in format_names() if get_format(name).suffix == suffix), "")
+        wanted = f"; add --format {other} for that format" if other and suffix not in written else ""
         raise UsageError(
-            f"--output {output}: is the name of a file, and a folder is expected; write --output {folder}, and the "
-            f"file is {folder / 'STUDY'}{suffix}"
+            f"--output {output}: is the name of a file, and a folder is expected; write --output {folder} for "
+            f"{files}{wanted}"
         )
 
 

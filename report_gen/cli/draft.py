@@ -98,7 +98,11 @@ def draft(
     ] = None,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Override modality, plane or body_part; VALUE may be `unknown`."),
+        typer.Option(
+            metavar="NAME=VALUE",
+            help="Override modality, plane or body_part; VALUE may be `unknown`. The windows of slices follow from "
+            "modality and body_part, for example those of NIfTI files, which state neither. May be repeated.",
+        ),
     ] = None,
     view: Annotated[
         ViewPosition | None,
@@ -169,7 +173,8 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    check_output_options({"--attention": attention, "--show-preprocessing": show_preprocessing}, output, resume=resume)
+    drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
+    check_output_options(drawings, output, formats or (), resume=resume)
     prior_options = parse_prior_options(prior or (), prior_report, prior_days)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     documents = parse_document_options(
@@ -182,8 +187,7 @@ def draft(
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
     chosen_shard = parse_shard(shard)
-    one_study = {"--attention": attention, "--show-preprocessing": show_preprocessing, "--revises": revises}
-    check_engine(engine, output, {**one_study, "--overwrite": overwrite})
+    check_engine(engine, output, {**drawings, "--revises": revises, "--overwrite": overwrite})
     overrides, locations = parse_overrides(finding or ())
     report_missing_paths(paths, sys.argv[1:])
     drafts = DraftRequirements(
@@ -219,7 +223,7 @@ def draft(
         engine=engine,
         image_memory=worker_memory(limit_memory, workers),
     )
-    _draft_paths(batch, paths, prior_options, view, chosen_shard, as_study=as_study)
+    _draft_paths(batch, paths, prior_options, view, chosen_shard, as_study=as_study, checkpoint=checkpoint)
 
 
 def _draft_paths(
@@ -230,6 +234,7 @@ def _draft_paths(
     shard: Shard | None,
     *,
     as_study: bool,
+    checkpoint: str | None,
 ) -> None:
     """Read and draft the studies at the paths, and print what was refused."""
     hint = _COMPLETE if batch.output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
@@ -239,14 +244,26 @@ def _draft_paths(
         unpacked(prior.paths) as prior_archives,
     ):
         # A prior study may be in another shard.
-        found, unread = read_input(archives, view, as_study=as_study, shard=None if prior.is_auto else shard)
+        found, unread = read_input(
+            archives,
+            view,
+            as_study=as_study,
+            shard=None if prior.is_auto else shard,
+            attributes=batch.drafts.attributes,
+        )
         studies = [study for study in found if shard is None or shard.contains_study(study)]
         elsewhere = [study for study in found if shard is not None and not shard.contains_study(study)]
         if shard is not None:
             print_notice(f"studies of shard {shard}: {len(studies)}")
         if studies:
             scopes = read_scopes(batch.sources)
-            choose = partial(choose_models_of, scopes=scopes, force=batch.drafts.force, max_views=batch.max_views)
+            choose = partial(
+                choose_models_of,
+                scopes=scopes,
+                force=batch.drafts.force,
+                max_views=batch.max_views,
+                checkpoint=checkpoint,
+            )
             models, outside = choose(studies)
             others, _ = choose(elsewhere)
             studies = list(models)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from report_gen.errors import StudyError
@@ -29,9 +30,22 @@ def unpacked(paths: Iterable[Path]) -> Iterator[UnpackedArchives]:
 
 
 def read_input(
-    archives: UnpackedArchives, view: ViewPosition | None, *, as_study: bool, shard: Shard | None = None
+    archives: UnpackedArchives,
+    view: ViewPosition | None,
+    *,
+    as_study: bool,
+    shard: Shard | None = None,
+    attributes: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[Study], list[StudyError]]:
-    """Read every study at the paths, or those of a shard; also return the errors of studies that cannot be read."""
+    """Read every study at the paths, or those of a shard; also return the errors of studies that cannot be read.
+
+    Args:
+        archives: The paths.
+        view: View of images whose files do not specify one.
+        as_study: Whether the pictures of each folder are one study.
+        shard: Part of the studies to read.
+        attributes: What the user states of the images, see `Study.with_attributes`.
+    """
     from report_gen.imaging import read_studies
 
     found = read_studies(*archives.paths, as_study=as_study, shard=shard)
@@ -41,4 +55,4 @@ def read_input(
     _log.info("studies read: %d, refused: %d", len(studies), len(refused))
     if view is not None:
         studies = [study.with_view(view) for study in studies]
-    return studies, refused
+    return [study.with_attributes(attributes) for study in studies], refused

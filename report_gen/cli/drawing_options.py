@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +24,9 @@ ShowPreprocessing = Annotated[
 ]
 
 
-def check_output_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
+def check_output_options(
+    drawings: Mapping[str, Path | None], output: Path | None, formats: Sequence[str], *, resume: bool
+) -> None:
     """Check the options that name output before anything is read.
 
     Raises:
@@ -40,7 +42,7 @@ def check_output_options(drawings: Mapping[str, Path | None], output: Path | Non
     if resume and output is None:
         raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
     if output is not None:
-        check_folder_name(output)
+        check_folder_name(output, formats)
         check_writable_folder(output)
     check_outputs(*drawings.values())
 

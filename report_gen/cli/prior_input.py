@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from report_gen.drafting import PriorStudy
     from report_gen.imaging import UnpackedArchives
     from report_gen.records import Report, Study, ViewPosition
+
+_log = logging.getLogger(__name__)
 
 AUTO = "auto"
 """Value of --prior that finds the prior study of each study among the others."""
@@ -47,8 +50,8 @@ PriorDays = Annotated[
     str | None,
     typer.Option(
         metavar="N|unknown",
-        help="Days from the prior study to this study. Default: from the headers. `unknown`: it is earlier, but not by "
-        "how much. Needs --prior.",
+        help="Days from the prior study to this study. Default: from the headers. A number overrides the dates of the "
+        "headers, with a notice. `unknown`: it is earlier, but not by how much. Needs --prior.",
     ),
 ]
 
@@ -126,9 +129,13 @@ def read_priors(
     if options.is_auto:
         all_studies = [*studies, *others]
         found = find_priors(all_studies)[: len(studies)]
-        print_notice(f"studies with a prior study: {sum(one is not None for one in found)} of {len(studies)}")
+        pairs = {study: one for study, one in zip(studies, found, strict=True) if one is not None}
+        print_notice(f"studies with a prior study: {len(pairs)} of {len(studies)}")
+        for study, one in pairs.items():
+            _log.info("%s: compared with the prior study %s", study.path, one.study.path)
+        _print_without_header([study for study in studies if study not in pairs])
         _print_unordered(list(unordered_pairs(all_studies)))
-        return {study: (one,) for study, one in zip(studies, found, strict=True) if one is not None}
+        return {study: (one,) for study, one in pairs.items()}
     if len(studies) > 1:
         raise UsageError(f"--prior names the prior study of one study, but there are {len(studies)}; use --prior auto")
     priors, refused = read_input(archives, view, as_study=as_study)
@@ -142,6 +149,19 @@ def read_priors(
             PriorStudy(one, report=report, days_earlier=options.days, is_earlier=options.is_earlier) for one in priors
         )
     }
+
+
+def _print_without_header(studies: Sequence[Study]) -> None:
+    """Print which studies have no prior study because their headers do not state the patient or the date."""
+    for what, unknown in (
+        ("Patient ID", [study for study in studies if not (study.patient_id or "").strip()]),
+        ("Study Date", [study for study in studies if (study.patient_id or "").strip() and study.study_time is None]),
+    ):
+        if unknown:
+            print_notice(
+                f"studies without a {what} in their headers, for which --prior auto finds no prior study: "
+                f"{len(unknown)}, such as {unknown[0].path}; draft each with --prior FILE and --prior-days N"
+            )
 
 
 def _print_unordered(pairs: Sequence[tuple[Study, Study]]) -> None:

@@ -60,13 +60,13 @@ def series(
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
     check_outputs(output)
-    from report_gen.imaging import open_archives, read_studies
-    from report_gen.imaging.volumes import find_stacks
+    from report_gen.imaging import JOIN_HINT, open_archives, read_studies
+    from report_gen.imaging.volumes import find_stacks, has_slices
 
     with open_archives(paths) as archives:
         found = read_studies(*archives.paths)
         for notice in found.notices:
-            print_notice(archives.restore_names(notice))
+            print_notice(archives.restore_names(notice.removesuffix(JOIN_HINT)))
         collections = [(study.name, find_stacks(study)) for study in found.studies]
         errors: list[ReportGenError] = [*archives.refused, *found.refused]
         if output is not None:
@@ -74,6 +74,9 @@ def series(
         print_errors(errors, archives.archives.items())
     for name, collection in collections:  # last, because a pipe may end the command here
         _print(name, collection)
+    if without := sum(not has_slices(study) for study in found.studies):
+        which = "the study has" if len(found.studies) == 1 else f"{without} of {len(found.studies)} studies have"
+        print_text(f"notice: {which} no slices; `report-gen draft` takes radiographs and other single images")
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
 

@@ -32,6 +32,8 @@ class StudyComparison:
     """Changes for which a sentence is composed, by the name of the finding."""
     supported: Mapping[str, frozenset[ChangeState]]
     """Changes that a generated sentence may state, by the name of the finding."""
+    before: Mapping[str, FindingState]
+    """States of the findings in the prior study."""
     method: str = JOINT_METHOD
     """How the changes are decided."""
 
@@ -45,6 +47,7 @@ class StudyComparison:
             with_report=self.prior.checked.prior.report is not None,
             method=self.method,
             changes=dict(self.changes),
+            findings=dict(self.before),
         )
 
 
@@ -99,15 +102,16 @@ def _compare(
     before, now = (model.probabilities(logits.float()) for logits in both)  # each [1,F]
     labels = label_findings(_text(prior.checked.prior.report), model.config.finding_schema)
     reported = [labels[name] for name in model.config.finding_schema.findings]
+    predicted = [STATES[index] for index in model.decide(before)[0].tolist()]
+    states = {
+        one.name: stated if stated in _CERTAIN else state
+        for one, stated, state in zip(findings, reported, predicted, strict=True)
+    }
     changes = {} if model.config.changes is None else _decide(model.config.changes, before, now, reported, findings)
     if model.config.sequence is None or not model.config.sequence.priors:
-        return StudyComparison(prior, changes, {name: frozenset((change,)) for name, change in changes.items()})
-    states = [STATES[index] for index in model.decide(before)[0].tolist()]
-    supported = {
-        one.name: _supported(stated if stated in _CERTAIN else state, one.state)
-        for one, stated, state in zip(findings, reported, states, strict=True)
-    }
-    return StudyComparison(prior, changes, supported, STATES_METHOD)
+        return StudyComparison(prior, changes, {name: frozenset((change,)) for name, change in changes.items()}, states)
+    supported = {one.name: _supported(states[one.name], one.state) for one in findings}
+    return StudyComparison(prior, changes, supported, states, STATES_METHOD)
 
 
 def _decide(

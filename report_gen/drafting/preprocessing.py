@@ -90,6 +90,7 @@ class StudyPreprocessor:
         Returns:
             The images, or the error for which this study alone is refused.
         """
+        request = replace(request, study=request.study.with_attributes(request.attributes))
         deadline = Deadline(request.study, limits.seconds)
         try:
             scoped = self._apply_scope(request.study, force=force, max_views=limits.max_views)

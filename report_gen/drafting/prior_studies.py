@@ -17,6 +17,7 @@ from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import differing_attributes, header_body_parts, is_dicom_file
 from report_gen.labeling import looks_english, value_of_term
 from report_gen.records import Report, Study
+from report_gen.word_lists import join_words
 
 _DAYS_PER_YEAR = 365.25
 
@@ -84,7 +85,7 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     if differing == ["name"] and same_id:  # names change
         notices.append("the name of the patient differs in the prior study, but the Patient ID is the same")
     elif differing:
-        reason = f"it shows another patient (different {' and '.join(differing)}); give another study"
+        reason = f"it shows another patient (different {join_words(differing)}); give another study"
         raise _refusal(study, prior, reason)
     elif not same_id:
         notices.append("the Patient IDs do not show that the prior study is of the same patient; check it")
@@ -98,7 +99,14 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     if prior.report is not None and not looks_english("\n".join(one.text for one in prior.report.sections)):
         notices.append("the prior report does not look like English, so it was not read")
         prior = replace(prior, report=None)
-    return CheckedPrior(prior, _days_earlier(study, prior), tuple(notices))
+    days, stated = _days_earlier(study, prior), _stated_days(study, earlier)
+    if prior.days_earlier not in (None, stated) and stated is not None:
+        # No refusal: de-identification may have shifted the dates of each study by another number of days.
+        notices.append(
+            f"the headers state that the prior study is {_count_days(stated)} earlier; the draft uses the "
+            f"{_count_days(prior.days_earlier or 0)} that the user gave"
+        )
+    return CheckedPrior(prior, days, tuple(notices))
 
 
 def latest_prior(study: Study, priors: Sequence[PriorStudy]) -> CheckedPrior | None:
@@ -179,12 +187,11 @@ def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
     """Return the days from the prior study to the study, None if unknown; raise StudyError if it is not earlier."""
     precedes = _precedes(prior.study, study)
     if precedes is False:
-        raise _refusal(study, prior, "it is later, or of the same time; give an earlier one")
-    days = prior.days_before(study)
+        raise _refusal(study, prior, f"it is {_how_much_later(study, prior.study)}; give an earlier one")
     if precedes is None and prior.days_earlier is None and not prior.is_earlier:
-        raise _refusal(
-            study, prior, "the headers do not state which is earlier; give the days with PriorStudy(days_earlier=...)"
-        )
+        reason = f"the headers do not state which is earlier ({_missing_time(study, prior.study)})"
+        raise _refusal(study, prior, f"{reason}; give the days with PriorStudy(days_earlier=...)")
+    days = _stated_days(study, prior.study) if prior.days_earlier is None else prior.days_earlier
     # An age of 0 may be a placeholder.
     if days is not None and study.patient_age and days > (study.patient_age + 1) * _DAYS_PER_YEAR:
         reason = (
@@ -192,6 +199,32 @@ def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
         )
         raise _refusal(study, prior, f"{reason}; check the dates, or give the days with PriorStudy(days_earlier=...)")
     return days
+
+
+def _stated_days(study: Study, earlier: Study) -> int | None:
+    """Return the days from an earlier study to a study by their headers; None if one does not state its date."""
+    one, other = earlier.study_time, study.study_time
+    return None if one is None or other is None else one.days_before(other)
+
+
+def _how_much_later(study: Study, prior: Study) -> str:
+    """Return how much later than the study a prior study is by its header. Dates may identify a patient."""
+    if days := _stated_days(prior, study):
+        return f"{_count_days(days)} later"
+    return "of the same date and time" if _precedes(study, prior) is False else "of the same date, and later"
+
+
+def _missing_time(study: Study, prior: Study) -> str:
+    """Return what the headers of two studies do not state, so that it is not known which is earlier."""
+    undated = [str(one.path) for one in (study, prior) if one.study_time is None]
+    if undated:
+        return f"no Study Date in {' and '.join(undated)}"
+    untimed = [str(one.path) for one in (study, prior) if one.study_time is not None and one.study_time.time is None]
+    return f"the same Study Date, and no Study Time in {' and '.join(untimed)}"
+
+
+def _count_days(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}"
 
 
 def _is_same(one: Study, other: Study) -> bool:
@@ -223,9 +256,10 @@ def _other_kind(study: Study, prior: Study) -> str:
     here, there = _modalities(study), _modalities(prior)
     if here and there and here.isdisjoint(there):
         return "its modality differs"
-    here, there = _body_parts(study), _body_parts(prior)
-    if here and there and here.isdisjoint(there):
-        return f"its header names {', '.join(sorted(there))}, and that of the study {', '.join(sorted(here))}"
+    parts, earlier_parts = _body_parts(study), _body_parts(prior)
+    if parts and earlier_parts and parts.keys().isdisjoint(earlier_parts):
+        named = (", ".join(one.values()) for one in (earlier_parts, parts))
+        return f"its header names {', and that of the study '.join(named)}"
     return ""
 
 
@@ -234,8 +268,10 @@ def _modalities(study: Study) -> frozenset[str]:
     return frozenset(value_of_term("modality", series.modality) for series in study.series if series.modality)
 
 
-def _body_parts(study: Study) -> frozenset[str]:
-    return frozenset().union(*(header_body_parts(series).stated for series in study.series))
+def _body_parts(study: Study) -> dict[str, str]:
+    """Return the body parts that the headers of a study state, each with the word of the header that names it."""
+    named = [header_body_parts(series) for series in study.series]
+    return {part: one.describe(part) for one in named for part in sorted(one.stated)}
 
 
 def _refusal(study: Study, prior: PriorStudy, reason: str) -> StudyError:

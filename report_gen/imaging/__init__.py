@@ -15,11 +15,13 @@ from report_gen.imaging.loading import load_image, load_many, load_pixels, load_
 from report_gen.imaging.memory import limit_memory, memory_errors, memory_limit
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
+from report_gen.imaging.reading_notices import JOIN_HINT
 from report_gen.imaging.sharding import Shard, study_identity
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 
 __all__ = [
+    "JOIN_HINT",
     "ONLY_HOUNSFIELD",
     "GdcmProcess",
     "LoadedImage",

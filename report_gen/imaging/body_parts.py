@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
+from collections import ChainMap
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -48,6 +49,16 @@ class HeaderBodyParts:
     """Body parts by the most specific attributes that name any: of the image, of the series, or of the study."""
     by_attribute: Mapping[str, frozenset[str]]
     """Body parts by the name of each attribute that names any."""
+    words: Mapping[str, str] = field(default_factory=dict)
+    """For each body part the word of the vocabulary that names it in the header, such as knee for the leg."""
+
+    def describe(self, part: str) -> str:
+        """Return a body part with the word of the header that names it, such as "leg (knee)".
+
+        The word is that of the vocabulary, because other words of a description may identify the patient.
+        """
+        word = self.words.get(part, part)
+        return part if word == part else f"{part} ({word})"
 
     def contradicts(self, accepted: Collection[str]) -> bool:
         """Return whether the header states an accepted part, but an attribute names only others.
@@ -62,17 +73,18 @@ class HeaderBodyParts:
 
 def header_body_parts(series: Series) -> HeaderBodyParts:
     """Return the body parts that the attributes of a series name."""
-    levels: tuple[Mapping[str, frozenset[str]], ...] = (
+    levels: tuple[Mapping[str, Mapping[str, str]], ...] = (
         {
-            _EXAMINED: named_body_parts(series.body_part or "", is_coded=True),
-            "Anatomic Region Sequence": named_body_parts(series.anatomic_region or "", is_coded=True),
+            _EXAMINED: _named_words(series.body_part or "", is_coded=True),
+            "Anatomic Region Sequence": _named_words(series.anatomic_region or "", is_coded=True),
         },
-        {"Series Description or Protocol Name": frozenset().union(*map(named_body_parts, series.descriptions))},
-        {"Study Description": named_body_parts(series.study_description or "")},
+        {"Series Description or Protocol Name": ChainMap(*(dict(_named_words(one)) for one in series.descriptions))},
+        {"Study Description": _named_words(series.study_description or "")},
     )
     return HeaderBodyParts(
         stated=next((parts for level in levels if (parts := frozenset().union(*level.values()))), frozenset()),
-        by_attribute={name: parts for level in levels for name, parts in level.items() if parts},
+        by_attribute={name: frozenset(parts) for level in levels for name, parts in level.items() if parts},
+        words=ChainMap(*(dict(parts) for level in levels for parts in level.values())),
     )
 
 
@@ -94,8 +106,14 @@ def named_body_parts(text: str, *, is_coded: bool = False) -> frozenset[str]:
         text: The text, in any language of the vocabulary.
         is_coded: Whether the text is the value of Body Part Examined or of the Anatomic Region Sequence.
     """
+    return frozenset(_named_words(text, is_coded=is_coded))
+
+
+def _named_words(text: str, *, is_coded: bool = False) -> dict[str, str]:
+    """Return for each body part that a text names the word of the vocabulary that names it; see `named_body_parts`."""
     vocabulary = _vocabulary(is_coded)
-    return frozenset(part for words in _spellings(text) for part in vocabulary.parts_of(words) if part)
+    named = [found for words in _spellings(text) for found in vocabulary.parts_of(words)]
+    return {part: word for part, word in reversed(named) if part}
 
 
 def shows_only_chest(all_series: Sequence[Series]) -> bool:
@@ -122,27 +140,28 @@ class _Vocabulary:
     longest: int
     """Largest number of words in a phrase."""
 
-    def parts_of(self, words: Sequence[str]) -> Iterator[str]:
-        """Yield the body parts of words from left to right, the longest phrase first."""
+    def parts_of(self, words: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yield the body parts of words from left to right, the longest phrase first, each with its phrase."""
         start = 0
         while start < len(words):
-            length, part = self._match(words[start : start + self.longest])
+            length, part, phrase = self._match(words[start : start + self.longest])
             if length:
-                yield part
+                yield part, phrase
             else:
-                yield from (self.exact[found] for found in self.characters.findall(words[start]))
+                yield from ((self.exact[found], found) for found in self.characters.findall(words[start]))
             start += length or 1
 
-    def _match(self, words: Sequence[str]) -> tuple[int, str]:
-        """Return the number of words in the longest phrase at the beginning of these words, and its part."""
+    def _match(self, words: Sequence[str]) -> tuple[int, str, str]:
+        """Return the number of words in the longest phrase at the beginning of these words, its part, and itself."""
         for length in range(len(words), 0, -1):
             phrase = " ".join(words[:length])
             if phrase in self.exact:
-                return length, self.exact[phrase]
+                return length, self.exact[phrase], phrase
             found = [one for one in self.beginnings if phrase.startswith(one) and one.count(" ") == length - 1]
             if found:
-                return length, self.beginnings[max(found, key=len)]
-        return 0, ""
+                beginning = max(found, key=len)
+                return length, self.beginnings[beginning], beginning
+        return 0, "", ""
 
 
 def _spellings(text: str) -> list[list[str]]:

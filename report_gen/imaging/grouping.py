@@ -18,6 +18,7 @@ from report_gen.imaging.patient import is_human
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.picture_names import differ_like_patients, name_views
 from report_gen.records import Image, Series, Study, first_indication
+from report_gen.word_lists import join_words
 
 MAX_PICTURES = 6
 """Pictures of one folder that may be one study. More are taken for a collection of studies."""
@@ -106,8 +107,8 @@ def merge_files(files: StudyFiles) -> Study:
     if len(singles) > 1 and singles[0].study_instance_uid and (differing := _differing(singles)):
         raise StudyError(
             _path(singles[0]).parent,
-            f"two patients share one Study Instance UID ({_listed(differing)} differ), as in "
-            f"{_listed(_differing_pair(singles))}; separate their files",
+            f"two patients share one Study Instance UID ({join_words(differing)} differ), as in "
+            f"{join_words(_differing_pair(singles))}; separate their files",
         )
     # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
     by_series: dict[tuple[Series, Path | None], list[Series]] = defaultdict(list)
@@ -195,10 +196,6 @@ def _in_order(group: Sequence[Series]) -> tuple[Image, ...]:
 
 def _path(single: Study) -> Path:
     return single.images[0].path
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _number(value: int | None) -> float:

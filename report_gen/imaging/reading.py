@@ -25,9 +25,11 @@ from report_gen.imaging.grouping import (
 )
 from report_gen.imaging.image_files import FORMATS, FileFormat, describe_file
 from report_gen.imaging.reading_notices import (
+    describe_copies,
     describe_links,
     describe_passed_over,
     describe_pictures,
+    describe_split_studies,
     is_media_index,
 )
 from report_gen.imaging.sharding import Shard
@@ -115,6 +117,8 @@ class _Source:
     refused: list[StudyError] = field(default_factory=list)
     without_image: list[NotAnImageError] = field(default_factory=list)
     guesses: list[PictureFolder] = field(default_factory=list)
+    copies: list[Path] = field(default_factory=list)
+    """Files that were left out because another file of the study has the same image."""
     is_empty: bool = False
     """Whether a folder contains no image, not even a broken one, and was refused for that."""
     elsewhere: set[tuple[Path, str]] = field(default_factory=set)
@@ -157,9 +161,13 @@ def _read_source(
     unreadable = count_unreadable(groups, broken, elsewhere=[folder for folder, _ in source.elsewhere])
     for group, number in zip(groups, unreadable, strict=True):
         try:
-            source.studies.append(dataclasses.replace(merge_files(group), unreadable_images=number))
+            merged = merge_files(group)
+            source.studies.append(dataclasses.replace(merged, unreadable_images=number))
         except StudyError as error:
             source.refused.append(without_traceback(error))
+        else:
+            kept = {image.path for image in merged.images}
+            source.copies += [path for one in group.singles if (path := one.images[0].path) not in kept]
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     return source
 
@@ -224,6 +232,8 @@ def _notices(sources: Sequence[_Source]) -> Iterator[str]:
         [link for source in read for link in source.found.dangling],
     )
     yield from describe_pictures([folder for source in read for folder in source.guesses])
+    yield from describe_copies([path for source in read for path in source.copies])
+    yield from describe_split_studies([study for source in read for study in source.studies])
 
 
 def _is_folder(path: Path) -> bool:

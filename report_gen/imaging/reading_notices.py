@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,9 +10,13 @@ from pydicom.uid import MediaStorageDirectoryStorage
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.grouping import MAX_PICTURES, PictureFolder
+from report_gen.records import Study
 
 SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", ".html", ".pdf"})
 """Files with such names usually lie beside images. They are passed over without a notice."""
+
+JOIN_HINT = "; as_study=True joins them"
+"""End of the notice on pictures that are separate studies, for programs that can join them."""
 
 _INDEX = "DICOMDIR"
 """Name of the index of a DICOM medium (PS3.10 8.6), and its name with the version number of ISO 9660."""
@@ -57,13 +61,37 @@ def describe_pictures(folders: Sequence[PictureFolder]) -> Iterator[str]:
         number = sum(folder.pictures for folder in apart)
         yield (
             f"{_folders(apart)}: each of the {number} images is read as a separate study, because there are more than "
-            f"{MAX_PICTURES} or their names differ like those of patients; as_study=True joins them"
+            f"{MAX_PICTURES} or their names differ like those of patients{JOIN_HINT}"
         )
     if joined:
         number = sum(folder.pictures for folder in joined)
         yield (
             f"{_folders(joined)}: the {number} images are read as one study; if they show several patients, "
             "put each study into a separate folder"
+        )
+
+
+def describe_copies(copies: Sequence[Path]) -> Iterator[str]:
+    """Yield a sentence on files that were left out because others have the same image."""
+    if copies:
+        files = "1 file is a copy" if len(copies) == 1 else f"{len(copies)} files are copies"
+        example = f"{copies[0]}" if len(copies) == 1 else f"such as {copies[0]}"
+        yield f"{files} of an image of the same study and left out: {example}"
+
+
+def describe_split_studies(studies: Sequence[Study]) -> Iterator[str]:
+    """Yield a sentence on studies of which several files were given by name, so that each was read as a study."""
+    by_uid: dict[str, list[Study]] = defaultdict(list)
+    for study in studies:
+        by_uid[study.study_instance_uid or ""].append(study)
+    by_uid.pop("", None)
+    split = [group for group in by_uid.values() if len(group) > 1]
+    if split:
+        first, number = split[0], sum(map(len, split))
+        others = f", and {len(split) - 1} other studies likewise" if len(split) > 1 else ""
+        yield (
+            f"{number} files are read as separate studies, although {first[0].path} and {first[1].path} have the same "
+            f"Study Instance UID{others}; give their folder to read them together"
         )
 
 

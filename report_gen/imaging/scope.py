@@ -157,9 +157,10 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
         named = modality if modality in DEFINED_MODALITIES else "none that the standard defines"
         yield _Violation("modality", f"the modality is {named}", ", ".join(scope.modalities))
-    parts = header_body_parts(series).stated
-    if scope.body_parts and parts and not parts & set(scope.body_parts):
-        yield _Violation("body-part", f"the header names {', '.join(sorted(parts))}", ", ".join(scope.body_parts))
+    parts = header_body_parts(series)
+    if scope.body_parts and parts.stated and not parts.stated & set(scope.body_parts):
+        stated = ", ".join(map(parts.describe, sorted(parts.stated)))
+        yield _Violation("body-part", f"the header names {stated}", ", ".join(scope.body_parts))
     if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
         yield _Violation("view", f"the view is {image.view_position.label}", views)

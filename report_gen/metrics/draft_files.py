@@ -20,7 +20,10 @@ _LARGEST_TEXT = 16 * 2**20
 _SECTION = "|".join(SectionName)
 _HEAD = re.compile(rf"{re.escape(BANNER)}.*?(?=\b(?:{_SECTION})\s*:|\bDrafted by |\Z)", re.DOTALL)
 """Banner and notices of a draft, up to the first section."""
-_TAIL = re.compile(r"\s*\bDrafted by .{1,300}?, weights [0-9a-f]{12}\.\s*\Z", re.DOTALL)
+_TAIL = re.compile(
+    r"(?:\s*\bCompared with the prior study .{1,100}?\.)?\s*\bDrafted by .{1,300}?, weights [0-9a-f]{12}\.\s*\Z",
+    re.DOTALL,
+)
 
 
 def read_draft_folder(folder: Path) -> dict[str, str]:

@@ -83,6 +83,16 @@ class DraftDocument:
 
         return format_html(self)
 
+    @property
+    def compared_prior(self) -> Study | None:
+        """The prior study with which the draft was compared, with the images that the model got; None without one."""
+        compared = self.report.provenance.comparison
+        used = set() if compared is None else {file.sha256 for file in compared.inputs}
+        for study in self.priors:
+            if images := [image for image in study.images if image.sha256 in used]:
+                return study.with_images(images)
+        return None
+
     @cached_property
     def prior_source(self) -> SourceHeader | None:
         """As `source`, of the images of the prior study with which the draft was compared; None without one.
@@ -92,12 +102,7 @@ class DraftDocument:
         """
         from report_gen.outputs.source_header import read_source_header
 
-        compared = self.report.provenance.comparison
-        used = set() if compared is None else {file.sha256 for file in compared.inputs}
-        for study in self.priors:
-            if images := [image for image in study.images if image.sha256 in used]:
-                return read_source_header(study.with_images(images))
-        return None
+        return None if self.compared_prior is None else read_source_header(self.compared_prior)
 
     @cached_property
     def pdf(self) -> bytes:

@@ -91,6 +91,7 @@ def _comparison(comparison: PriorComparison) -> dict[str, Any]:
         "with_report": comparison.with_report,
         "method": comparison.method,
         "changes": {name: change.value for name, change in comparison.changes.items()},
+        "findings": {name: STATE_WORDS[state] for name, state in comparison.findings.items()},
     }
 
 

@@ -22,7 +22,7 @@ from report_gen.outputs.present_findings import (
     outline_label,
     present_findings,
 )
-from report_gen.outputs.shown_images import image_name, shown_images, window_text
+from report_gen.outputs.shown_images import image_names, shown_images, window_text
 from report_gen.outputs.text import model_line, notice_line
 from report_gen.records import BANNER, Finding, Heatmap, Report
 from report_gen.rendering.outlines import draw_outlines, find_outline, label_font, outline_color
@@ -75,7 +75,7 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     if draft.attention is None:
         images = shown_images(draft)
         pixels = load_pixels(images[0])
-        name = image_name(draft, images, 0)
+        name = image_names(draft, images, with_windows=True)[0]
         size = fit_size(pixels.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = OutlinedImage(
             image=draw_outlines(pixels, (), size=size), outlined=(), others=present_findings(draft.report)

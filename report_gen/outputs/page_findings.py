@@ -11,16 +11,13 @@ from report_gen.records import Finding, FindingState, Report, Side, Zone
 
 def finding_content(report: Report) -> dict[str, Any]:
     """Return the values of the template about the findings. A column in which no row has a value is left out."""
-    rows = [_finding(finding) for finding in _sorted_findings(report)]
+    rows = [_finding(finding, report) for finding in _sorted_findings(report)]
+    filled = {name for row in rows for name, value in row.items() if value}
     return {
         "findings": rows,
         "findings_title": "Findings read from the text" if report.findings_from_text else "Findings of the image model",
         "findings_note": _findings_note(report),
-        "columns": {
-            "probability": any(row["probability"] for row in rows),
-            "threshold": any(row["threshold"] for row in rows),
-            "location": any(row["location"] or row["location_set"] for row in rows),
-        },
+        "columns": filled | ({"location"} if "location_set" in filled else set()),
     }
 
 
@@ -36,14 +33,17 @@ def _sorted_findings(report: Report) -> list[Finding]:
     return sorted(shown, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
 
 
-def _finding(finding: Finding) -> dict[str, str | bool]:
+def _finding(finding: Finding, report: Report) -> dict[str, str | bool]:
     finding = finding.with_stated_location()
+    comparison = report.provenance.comparison
+    before = None if comparison is None else comparison.findings.get(finding.name)
     return {
         "name": finding_title(finding),
         "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else probability_text(finding.probability),
         "threshold": _threshold(finding),
         "location": _location(finding),
+        "before": "" if before is None else STATE_WORDS[before],
         "state_set": finding.overridden,
         "location_set": finding.location_overridden,
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from report_gen.records import PROGRAM, PriorComparison, Provenance, Report
+from report_gen.records import PROGRAM, InputFile, PriorComparison, Provenance, Report
 
 _MOST_INPUTS = 8
 """Input files that are listed."""
@@ -20,11 +20,7 @@ def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
     yield "Drafted", provenance.created.replace("T", " ").replace("+00:00", " UTC")
     if provenance.study_instance_uid:
         yield "Study Instance UID", provenance.study_instance_uid
-    for number, file in enumerate(provenance.inputs[:_MOST_INPUTS], 1):
-        uid = f", SOP Instance UID {file.sop_instance_uid}" if file.sop_instance_uid else ""
-        yield f"Image {number}", f"SHA-256 {file.sha256}{uid}"
-    if len(provenance.inputs) > _MOST_INPUTS:
-        yield "Further images", str(len(provenance.inputs) - _MOST_INPUTS)
+    yield from _files("Image", provenance.inputs)
     is_chat = report.findings_from_text or provenance.confidence == "agreement"
     if decoding := describe_decoding(provenance.decoding, chosen_by_agreement=is_chat):
         yield "Decoding", decoding
@@ -33,6 +29,7 @@ def provenance_lines(report: Report) -> Iterator[tuple[str, str]]:
         yield "Preprocessing", steps
     if provenance.comparison is not None:
         yield "Prior study", describe_comparison(provenance.comparison)
+        yield from _prior_files(provenance.comparison)
     for attribute in report.attributes:
         origin = "predicted from the image"
         if attribute.overridden or attribute.from_header:
@@ -47,6 +44,21 @@ def _model_lines(provenance: Provenance) -> Iterator[tuple[str, str]]:
         yield "Revision", provenance.model_revision
     if provenance.endpoint:
         yield "Images sent to", provenance.endpoint
+
+
+def _prior_files(comparison: PriorComparison) -> Iterator[tuple[str, str]]:
+    """Yield what identifies the earlier study: its UID, and its images."""
+    if comparison.study_instance_uid:
+        yield "Prior study, Study Instance UID", comparison.study_instance_uid
+    yield from _files("Prior image", comparison.inputs)
+
+
+def _files(label: str, inputs: Sequence[InputFile]) -> Iterator[tuple[str, str]]:
+    for number, file in enumerate(inputs[:_MOST_INPUTS], 1):
+        uid = f", SOP Instance UID {file.sop_instance_uid}" if file.sop_instance_uid else ""
+        yield f"{label} {number}", f"SHA-256 {file.sha256}{uid}"
+    if len(inputs) > _MOST_INPUTS:
+        yield f"Further {label.lower()}s", str(len(inputs) - _MOST_INPUTS)
 
 
 def describe_decoding(settings: _Settings, *, chosen_by_agreement: bool = False) -> str:
@@ -89,8 +101,13 @@ def describe_decoding(settings: _Settings, *, chosen_by_agreement: bool = False)
 
 def describe_comparison(comparison: PriorComparison) -> str:
     """Return how a draft was compared with an earlier study, such as "1 image, 12 days earlier; Pneumonia: new"."""
-    count, days = len(comparison.inputs), comparison.days_earlier
-    when = "date unknown" if days is None else f"{days} day{'' if days == 1 else 's'} earlier"
+    count, when = len(comparison.inputs), days_earlier_text(comparison)
     report = " and its report" if comparison.with_report else ""
     changes = ", ".join(f"{name}: {change}" for name, change in comparison.changes.items()) or "no change stated"
     return f"{count} image{'' if count == 1 else 's'}{report}, {when}; {changes} (from the {comparison.method})"
+
+
+def days_earlier_text(comparison: PriorComparison) -> str:
+    """Return how much earlier the earlier study is, such as "12 days earlier"."""
+    days = comparison.days_earlier
+    return "date unknown" if days is None else f"{days} day{'' if days == 1 else 's'} earlier"

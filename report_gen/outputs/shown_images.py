@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from report_gen.imaging.volumes import DEFAULT_CT_WINDOW, body_part_window, describe_window
+from report_gen.imaging.volumes import DEFAULT_CT_WINDOW, body_part_window, describe_window, find_stacks
 from report_gen.outputs.document import DraftDocument
-from report_gen.records import Image, Report, Window
+from report_gen.records import Image, Report, Study, Window
 
 MOST_IMAGES = 16
 """Largest number of images on a page: as many as the embedded models accept. More would fill several sheets."""
+_WINDOW = "; window: "
+"""Beginning of the text of a window."""
 _CERTAIN = 0.9
 """Least probability of a predicted body part that determines the window. A draft has no threshold for body parts."""
 
@@ -33,26 +36,55 @@ def spread_indices(count: int) -> Sequence[int]:
     return [number * count // shown for number in range(shown)]
 
 
-def image_name(draft: DraftDocument, images: Sequence[Image], index: int) -> str:
-    """Return the caption of an image without markings.
+def slice_names(study: Study) -> dict[tuple[Path, int | None], str]:
+    """Return the name of each slice by the key of its image, such as "Slice 2 of 20" or "Stack 1, slice 2 of 20".
+
+    The numbers are those of the notices of a draft and of `report-gen series`: in the order of the positions.
+    """
+    stacks = find_stacks(study).stacks
+    names: dict[tuple[Path, int | None], str] = {}
+    for number, stack in enumerate(stacks, start=1):
+        word = "image" if stack.plane is None else "slice"
+        place = f"Stack {number}, {word}" if len(stacks) > 1 else word.capitalize()
+        names |= {image.key: f"{place} {index} of {len(stack.images)}" for index, image in enumerate(stack.images, 1)}
+    return names
+
+
+def image_names(draft: DraftDocument, images: Sequence[Image], *, with_windows: bool) -> list[str]:
+    """Return the captions of the images of a draft without markings.
 
     Args:
         draft: Draft.
         images: Its `shown_images`.
-        index: Index of the image in `images`.
+        with_windows: Name the window of each slice.
     """
-    image = images[index]
-    if draft.given:
-        which = f"Slice {index + 1} of the {len(images)}" if len(images) > 1 else "The slice"
-        by_part = ", by the body part of the draft" if image.window != draft.shown[index].window else ""
-        return f"{which} that the model was given{window_text(image)}{by_part}"
-    unused = ", not used by the model" if _is_unused(draft, image) else ""
-    return f"Image {index + 1} of {len(images)}, view {image.view_position.label}{unused}"
+    if not draft.given:
+        return [
+            f"Image {index} of {len(images)}, view {image.view_position.label}"
+            + (", not used by the model" if _is_unused(draft, image) else "")
+            for index, image in enumerate(images, start=1)
+        ]
+    names = slice_names(draft.study)
+    return [
+        names.get(image.key, f"Slice {index + 1}") + (_window_of_slice(draft, images, index) if with_windows else "")
+        for index, image in enumerate(images)
+    ]
+
+
+def common_window(draft: DraftDocument, images: Sequence[Image]) -> str:
+    """Return the window that all of several slices have, so that captions need not repeat it; else an empty text."""
+    windows = {_window_of_slice(draft, images, index) for index in range(len(images))} if draft.given else set()
+    return windows.pop().removeprefix(_WINDOW) if len(windows) == 1 < len(images) else ""
+
+
+def _window_of_slice(draft: DraftDocument, images: Sequence[Image], index: int) -> str:
+    by_part = ", by the body part of the draft" if images[index].window != draft.shown[index].window else ""
+    return f"{window_text(images[index])}{by_part}"
 
 
 def window_text(image: Image) -> str:
     """Return the window of an image as the end of a caption; an empty text if the header decides how it is shown."""
-    return "" if image.window is None else f"; window: {describe_window(image.window)}"
+    return "" if image.window is None else f"{_WINDOW}{describe_window(image.window)}"
 
 
 def count_note(draft: DraftDocument) -> str:

@@ -10,6 +10,10 @@ from report_gen.records import BANNER, Provenance, Report, strip_controls
 
 FINDING_PREFIX = "FINDING: "
 """Beginning of the line of a finding that the user set."""
+COMPARED_PREFIX = "Compared with the prior study "
+"""Beginning of the line that identifies the prior study."""
+_MOST_IMAGES = 4
+"""Images of a prior study without UID that the line names."""
 
 
 def format_text(report: Report) -> str:
@@ -32,7 +36,7 @@ def format_text(report: Report) -> str:
             if finding.overridden or finding.location_overridden
         ],
         *([f"{section.name.value}:", strip_controls(section.text)] for section in report.sections),
-        [*([FINDINGS_FROM_TEXT] if report.findings_from_text else []), model_line(report)],
+        [*([FINDINGS_FROM_TEXT] if report.findings_from_text else []), *compared_lines(report), model_line(report)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -40,6 +44,18 @@ def format_text(report: Report) -> str:
 def notice_line(notice: str) -> str:
     """Return a notice as a line of text."""
     return f"NOTICE: {strip_controls(notice)}"
+
+
+def compared_lines(report: Report) -> list[str]:
+    """Return a line that identifies the prior study of a draft by its UID, or else by its images; none without one."""
+    comparison = report.provenance.comparison
+    if comparison is None:
+        return []
+    images = ", ".join(file.sha256[:12] for file in comparison.inputs[:_MOST_IMAGES])
+    others = len(comparison.inputs) - _MOST_IMAGES
+    more = f" and {others} more" if others > 0 else ""
+    named = strip_controls(comparison.study_instance_uid or "") or f"with the images {images}{more}"
+    return [f"{COMPARED_PREFIX}{named}."]
 
 
 def model_line(report: Report) -> str:

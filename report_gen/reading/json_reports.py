@@ -50,9 +50,11 @@ class _ComparisonModel(ReadModel):
     with_report: bool
     method: str
     changes: dict[str, Annotated[ChangeState, Field(strict=False)]]
+    findings: dict[str, Literal[tuple(STATES_BY_WORD)]] = {}  # type: ignore[valid-type]
 
     def record(self) -> PriorComparison:
-        return PriorComparison(**dict(self) | {"inputs": _files(self.inputs)})
+        findings = {name: STATES_BY_WORD[word] for name, word in self.findings.items()}
+        return PriorComparison(**dict(self) | {"inputs": _files(self.inputs), "findings": findings})
 
 
 class ProvenanceModel(ReadModel):

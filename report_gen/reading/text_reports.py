@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from report_gen.outputs.draft_terms import FINDINGS_FROM_TEXT, IMAGES_SENT, REVISION, UNKNOWN_WEIGHTS
 from report_gen.outputs.finding_lines import parse_finding
-from report_gen.outputs.text import FINDING_PREFIX
+from report_gen.outputs.text import COMPARED_PREFIX, FINDING_PREFIX
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import BANNER, Report, Section, SectionName, split_sentences
 
@@ -31,7 +31,9 @@ def parse_text_report(text: str) -> Report:
     model = _MODEL.fullmatch(lines[-1])
     if lines[0] != BANNER or model is None:
         raise ValueError("the text does not begin with the banner of a draft and end with its model")
-    body = lines[1:-2] if lines[-2] == FINDINGS_FROM_TEXT else lines[1:-1]
+    body = lines[1:-1]
+    while body and body[-1].startswith((FINDINGS_FROM_TEXT, COMPARED_PREFIX)):
+        body.pop()
     first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
     head = [line for line in body[:first] if line]
     notices = tuple(line.removeprefix(_NOTICE) for line in head if line.startswith(_NOTICE))

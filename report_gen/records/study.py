@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from report_gen.records.slices import Acquisition, SlicePlane, ViewOffset, Window
 from report_gen.records.study_time import StudyTime
@@ -161,6 +162,8 @@ class Series:
     """DICOM Series Description (0008,103E) and Protocol Name (0018,1030), as far as the header has them."""
     study_description: str | None = field(default=None, repr=False)
     """DICOM Study Description (0008,1030), which may differ between the files of a study."""
+    modality_set: bool = False
+    """Whether the user stated the modality, so that it does not prove which units the values have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +214,27 @@ class Study:
 
         series = (replace(series, images=tuple(map(with_known_view, series.images))) for series in self.series)
         return replace(self, series=tuple(series))
+
+    def with_attributes(self, attributes: Mapping[str, str]) -> Study:
+        """Return a copy in which series of slices have the modality and the body part that the user states.
+
+        The windows of the slices follow from them. What the user states takes precedence over the header. Series
+        without slices or frames are kept, because no window is chosen for them.
+
+        Args:
+            attributes: Values by the names in `ATTRIBUTES`; empty values, which mean unknown, change nothing.
+        """
+        modality, body_part = attributes.get("modality", ""), attributes.get("body_part", "")
+        changes: dict[str, Any] = {"body_part": body_part, "anatomic_region": None} if body_part else {}
+
+        def with_stated(series: Series) -> Series:
+            if all(image.plane is None and image.frame is None for image in series.images):
+                return series
+            changed = replace(series, **changes)
+            is_set = modality not in ("", series.modality)
+            return replace(changed, modality=modality, modality_set=True) if is_set else changed
+
+        return replace(self, series=tuple(map(with_stated, self.series)))
 
     def with_images(self, images: Sequence[Image]) -> Study:
         """Return a copy with these images only, in their order within each series.

@@ -17,6 +17,7 @@ OPTION_NAMES: Mapping[str, str] = {
     "limits=StudyLimits(seconds=...)": "--timeout",
     "open it with open_archives": "give it by its name",
     "PriorStudy(days_earlier=...)": "--prior-days",
+    "Study.with_attributes": "--attribute",
     "Study.with_view": "--view",
     "the argument of limit_memory": "--limit-memory",
 }

@@ -48,6 +48,8 @@ def test_a_prior_by_its_path(draft: Command, tmp_path: Path) -> None:
     assert sections(answer.out)["COMPARISON"] == "Chest radiograph, 12 days earlier."
     assert json.loads(answer.out)["provenance"]["comparison"]["days_earlier"] == 12
     assert not any(word in answer.out for word in ("SECRET", "20240101", "20240113"))
+    text = draft(now, "--prior", then, "--prior-days", 5).out
+    assert "NOTICE: the headers state that the prior study is 12 days earlier; the draft uses the 5 days that" in text
     text = draft(now, "--prior", then, "--prior", chest(tmp_path, 9)).out
     assert "COMPARISON:\nChest radiograph, 4 days earlier.\n" in text
 
@@ -57,9 +59,11 @@ def test_priors_that_are_found_in_the_folder(draft: Command, tmp_path: Path) -> 
     for day in (1, 9, 13):
         chest(folder, day)
     chest(folder, 14, PatientID="SECRET2")
-    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json")
+    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json", "-v")
     assert answer.code == 0
     assert "studies with a prior study: 2 of 4" in answer.err
+    assert f"{folder / '13.dcm'}: compared with the prior study {folder / '9.dcm'}" in answer.err
+    assert "without a" not in answer.err
     found = {file.stem: sections(file.read_text()).get("COMPARISON") for file in out.glob("*.json")}
     assert found == {
         "1.1": None,
@@ -79,6 +83,21 @@ def test_studies_of_one_date_are_named_and_drafted_without_a_prior(draft: Comman
     assert "because the headers do not state which is earlier: 1 pair, the first: " in answer.err
     assert "draft the later one with --prior and --prior-days" in answer.err
     assert len(list(out.glob("*.json"))) == 2
+
+
+def test_studies_without_headers_are_counted_with_a_remedy(draft: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(2):
+        write_png(folder / f"patient{number}_chest.png", noise_image(number))
+    chest(folder, 13, StudyDate="")
+    answer = draft(folder, "--prior", "auto", "-o", tmp_path / "out", "--format", "json")
+    assert "studies with a prior study: 0 of 3" in answer.err
+    for what, number, name in (("Patient ID", 2, "patient0_chest.png"), ("Study Date", 1, "13.dcm")):
+        assert (
+            f"studies without a {what} in their headers, for which --prior auto finds no prior study: {number}, "
+            f"such as {folder / name}; draft each with --prior FILE and --prior-days N"
+        ) in answer.err
 
 
 @pytest.mark.parametrize("content", ["FINDINGS: Pulmonary edema.", "MSH"])
@@ -134,13 +153,13 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["--prior", "{then}", "--prior-days", "-1"], UsageError.exit_code, "--prior-days '-1': write how many days"),
         (["--prior", "{other}"], StudyError.exit_code, "it shows another patient (different Patient ID); give another"),
         (["--prior", "{now}"], StudyError.exit_code, "it is the same study; give an earlier one"),
-        (["--prior", "{later}"], StudyError.exit_code, "it is later, or of the same time; give an earlier one"),
+        (["--prior", "{later}"], StudyError.exit_code, "it is 1 day later; give an earlier one"),
         (["--prior", "{ct}"], StudyError.exit_code, "its modality differs; give one of the same kind"),
         (["--prior", "{hand}"], StudyError.exit_code, "its header names hand, and that of the study chest; give one"),
         (
             ["--prior", "{undated}"],
             StudyError.exit_code,
-            "do not state which is earlier; give the days with --prior-days",
+            "5.dcm); give the days with --prior-days",
         ),
         (["--prior", "nowhere.dcm"], StudyError.exit_code, "does not exist"),
         (["--prior", "{empty}"], StudyError.exit_code, "empty.dcm: "),
@@ -180,8 +199,8 @@ def test_one_wrong_prior_of_several_refuses_the_study_and_says_how_to_go_on(
     answer = draft(bad_priors["now"], "--prior", bad_priors["then"], "--prior", bad_priors["later"])
     assert (answer.code, answer.out) == (StudyError.exit_code, "")
     assert answer.err == (
-        f"report-gen: {bad_priors['now']}: cannot be compared with the prior study {bad_priors['later']}: it is later, "
-        "or of the same time; give an earlier one, or leave it out to compare with the others; wrong prior "
+        f"report-gen: {bad_priors['now']}: cannot be compared with the prior study {bad_priors['later']}: it is 1 day "
+        "later; give an earlier one, or leave it out to compare with the others; wrong prior "
         "studies: 1 of 2\n"
     )
     assert draft(bad_priors["now"], "--prior", bad_priors["then"]).code == 0

@@ -119,4 +119,20 @@ def test_an_embedded_model_is_chosen_by_its_name(report_gen: Command, tmp_path: 
     write_phantom(tmp_path / "chest")
     answer = report_gen("draft", tmp_path / "chest", "--checkpoint", "ct_mr_slices")
     assert answer.code == StudyError.exit_code
-    assert "the model was made for CT, MR; --force drafts it anyway" in answer.err
+    assert (
+        "the model was made for CT, MR; leave --checkpoint out, or name chest_xray; --force drafts it anyway"
+        in answer.err
+    )
+
+
+def test_the_refusal_by_a_chosen_model_names_the_embedded_one_that_was_made_for_the_study(
+    report_gen: Command, head_ct: Path, tmp_path: Path
+) -> None:
+    answer = report_gen("draft", head_ct, "--checkpoint", "chest_xray")
+    assert answer.code == StudyError.exit_code
+    assert answer.err.endswith("; leave --checkpoint out, or name ct_mr_slices\n")
+    chest = write_dicom(tmp_path / "chest.dcm", Modality="DX", BodyPartExamined="CHEST", ViewPosition="PA")
+    answer = report_gen("draft", chest, "--checkpoint", "ct_mr_slices")
+    assert answer.err.endswith("; leave --checkpoint out, or name chest_xray; --force drafts it anyway\n")
+    ultrasound = write_dicom(tmp_path / "us.dcm", Modality="US")
+    assert "leave --checkpoint out" not in report_gen("draft", ultrasound, "--checkpoint", "ct_mr_slices").err

@@ -190,7 +190,7 @@ def test_a_folder_with_the_name_of_a_document_is_refused(
     answer = draft(studies[0], "-o", output, "--format", name)
     assert (answer.code, answer.out) == (UsageError.exit_code, "")
     folder = tmp_path / "drafts"
-    assert f"write --output {folder}, and the file is {folder / 'STUDY'}{suffix}" in answer.err
+    assert f"write --output {folder} for {folder / 'STUDY'}{suffix}" in answer.err
     assert not output.exists()
 
 
@@ -201,3 +201,20 @@ def test_other_names_of_folders_and_folders_that_exist_are_accepted(tmp_path: Pa
     for name in (".pdf", "draft.dcm"):
         with pytest.raises(UsageError, match="is the name of a file, and a folder is expected"):
             check_folder_name(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "remedy"),
+    [
+        ("d.dcm", ("html", "txt"), "write --output d for d/STUDY.html and d/STUDY.txt"),
+        ("d.pdf", ("pdf",), "write --output d for d/STUDY.pdf"),
+        ("d.pdf", (), "write --output d for d/STUDY.txt; add --format pdf for that format"),
+    ],
+)
+def test_the_refusal_of_the_name_of_a_file_names_the_files_that_will_be_written(
+    name: str, formats: tuple[str, ...], remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        check_folder_name(Path(name), formats)
+    assert str(caught.value).endswith(f"; {remedy}")

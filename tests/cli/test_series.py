@@ -7,6 +7,7 @@ from pathlib import Path
 import PIL.Image
 import pytest
 
+from tests.builders import noise_image, write_png
 from tests.cli.conftest import Command
 from tests.cli.test_start import MODEL_LIBRARIES, loaded_modules
 from tests.dicom_files import write_dicom
@@ -32,7 +33,8 @@ def test_stacks_images_set_aside_and_notices_are_listed(report_gen: Command, hea
     assert cells[1:-1] == ["1", "7", "CT axial", "11", "0.8 x 0.7 x 3", "Head [3.0]"]
     assert answer.out.splitlines()[-2:] == [
         "set aside, series 1: 1 image: localizer",
-        "notice: stack 1: 1 slice is missing: neighbors are up to 6 mm apart, and 3 mm elsewhere",
+        "notice: stack 1: 1 slice is missing between slices 4 and 5 (at 9 and 15 mm): neighbors are up to 6 mm apart, "
+        "and 3 mm elsewhere",
     ]
 
 
@@ -71,9 +73,33 @@ def test_a_study_without_slices_is_one_line_and_no_sheet(report_gen: Command, tm
     write_dicom(tmp_path / "chest.dcm")
     answer = report_gen("series", tmp_path / "chest.dcm", "-o", tmp_path / "sheet.png")
     assert answer.code == 0
-    assert answer.out.splitlines()[0] == "chest: no stack of slices"
+    assert answer.out.splitlines() == [
+        "chest: no stack of slices",
+        "set aside, series without number: 1 image: single image without position in the patient",
+        "notice: the study has no slices; `report-gen draft` takes radiographs and other single images",
+    ]
     assert answer.err.endswith("sheet.png was not written: there is no stack of slices to draw\n")
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_pictures_are_not_joined_by_an_option_that_the_command_does_not_have(
+    report_gen: Command, head: Path, tmp_path: Path
+) -> None:
+    for number in range(2):
+        write_png(tmp_path / "pictures" / f"patient{number}_chest.png", noise_image(number))
+    answer = report_gen("series", tmp_path / "pictures", head)
+    assert answer.code == 0
+    assert answer.err.endswith("or their names differ like those of patients\n")
+    assert "notice: 2 of 3 studies have no slices; `report-gen draft` takes" in answer.out
+
+
+def test_a_copy_of_a_slice_is_named(report_gen: Command, head: Path) -> None:
+    slice_file = sorted((head / "a").iterdir())[0]
+    copy = head / "a" / "copy.dcm"
+    copy.write_bytes(slice_file.read_bytes())
+    answer = report_gen("series", head)
+    assert f"1 file is a copy of an image of the same study and left out: {copy}" in answer.err
+    assert "1 slice is missing" in answer.out
 
 
 def test_a_broken_file_ends_with_code_3_and_the_others_are_listed(report_gen: Command, head: Path) -> None:

@@ -83,7 +83,7 @@ def test_some_positions_that_are_missing(both: Both, tmp_path: Path) -> None:
     assert_notice(
         both(tmp_path / "a"),
         "2 images left out: Image Position (Patient) is missing",
-        "2 slices are missing: neighbors are up to 6 mm apart, and 2 mm elsewhere",
+        "2 slices are missing between slices 2 and 3 (at 2 and 8 mm): neighbors are up to 6 mm apart",
     )
 
 
@@ -216,4 +216,4 @@ def test_an_enhanced_object_with_a_gap(both: Both, tmp_path: Path) -> None:
     dataset.NumberOfFrames, dataset.PerFrameFunctionalGroupsSequence = 6, groups[:3] + groups[5:]
     dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) * 6 // 8]
     dataset.save_as(tmp_path / "a.dcm")
-    assert_notice(both(tmp_path / "a.dcm"), "2 slices are missing: neighbors are up to 7.5 mm apart")
+    assert_notice(both(tmp_path / "a.dcm"), "2 slices are missing between slices 3 and 4 (at -25 and -17.5 mm):")

@@ -120,6 +120,7 @@ def test_a_draft_states_the_change_of_a_drawn_effusion(
     assert (comparison.days_earlier, comparison.study_instance_uid, comparison.with_report) == (12, "1.1", False)
     assert [one.sha256 for one in comparison.inputs] == [prior.images[0].sha256]
     assert len(comparison.changes) == (1 if sentence else 0)
+    assert (comparison.findings[EFFUSION] is FindingState.PRESENT) == before
     notice = "1 sentence was added by rule: changes since the prior study, from the findings of both"
     assert [one for one in report.notices if "added by rule" in one] == [notice] * bool(sentence)
     if sentence:
@@ -220,10 +221,12 @@ def test_the_report_of_the_prior_is_known(drafter: Drafter, tmp_path: Path) -> N
     comparison = report.provenance.comparison
     assert comparison is not None
     assert (comparison.changes, comparison.with_report) == ({EFFUSION: ChangeState.UNCHANGED}, True)
+    assert comparison.findings[EFFUSION] is FindingState.PRESENT
     denied = cut_plain_report("FINDINGS: No pleural effusion.")
     report = draft(drafter, chest(tmp_path, 14, effusion=True), PriorStudy(prior, report=denied))
     assert report.provenance.comparison is not None
     assert report.provenance.comparison.changes == {EFFUSION: ChangeState.NEW}
+    assert report.provenance.comparison.findings[EFFUSION] is FindingState.ABSENT
 
 
 def test_a_state_that_the_reader_sets_is_known(drafter: Drafter, tmp_path: Path) -> None:
@@ -442,7 +445,7 @@ def test_ten_wrong_priors_stop_no_other_study(drafter: Drafter, tmp_path: Path) 
             wrong_chest(tmp_path, 2, PatientBirthDate="19900101")
         ),
         "it is the same study": PriorStudy(study),
-        "it is later, or of the same time": PriorStudy(wrong_chest(tmp_path, 14)),
+        "it is 1 day later": PriorStudy(wrong_chest(tmp_path, 14)),
         "the headers do not state which is earlier": PriorStudy(wrong_chest(tmp_path, 3, StudyDate="")),
         "the headers do not state which": PriorStudy(wrong_chest(tmp_path, 4, StudyDate="20240113")),
         "its modality differs": PriorStudy(wrong_chest(tmp_path, 5, Modality="CT")),

@@ -37,15 +37,30 @@ def test_an_earlier_study_of_the_same_patient(tmp_path: Path) -> None:
         ({"PatientID": "SECRET2"}, r"it shows another patient \(different Patient ID\)"),
         ({"PatientBirthDate": "19900101"}, r"it shows another patient \(different birth date\)"),
         ({"PatientID": "", "PatientName": "Roe^Jane"}, r"it shows another patient \(different name\)"),
-        ({"StudyDate": "20240114"}, "it is later"),
-        ({"StudyDate": "20240113", "StudyTime": "1100"}, "it is later"),
-        ({"StudyDate": "20240113", "StudyTime": "1000"}, "it is later, or of the same time"),
+        (
+            {"PatientID": "SECRET2", "PatientName": "Roe^Jane", "PatientBirthDate": "19900101"},
+            r"\(different Patient ID, name and birth date\)",
+        ),
+        ({"StudyDate": "20240114"}, "it is 1 day later; give an earlier one"),
+        ({"StudyDate": "20240212"}, "it is 30 days later; give an earlier one"),
+        ({"StudyDate": "20240113", "StudyTime": "1100"}, "it is of the same date, and later"),
+        ({"StudyDate": "20240113", "StudyTime": "1000"}, "it is of the same date and time; give an earlier one"),
         ({"StudyInstanceUID": "1.13"}, "it is the same study"),
-        ({"StudyDate": ""}, r"the headers do not state which is earlier; give the days with PriorStudy\(days_earlier"),
-        ({"StudyDate": "20240113"}, "the headers do not state which is earlier"),
+        (
+            {"StudyDate": ""},
+            r"the headers do not state which is earlier \(no Study Date in \S*1\.dcm\); give the days with "
+            r"PriorStudy\(days_earlier",
+        ),
+        (
+            {"StudyDate": "20240113"},
+            r"do not state which is earlier \(the same Study Date, and no Study Time in \S*1\.dcm\)",
+        ),
         ({"Modality": "CT"}, "its modality differs; give one of the same kind"),
         ({"BodyPartExamined": "HAND"}, "its header names hand, and that of the study chest"),
-        ({"BodyPartExamined": None, "StudyDescription": "XR KNEE"}, "its header names leg, and that of the study ches"),
+        (
+            {"BodyPartExamined": None, "StudyDescription": "XR KNEE"},
+            r"names leg \(knee\), and that of the study",
+        ),
     ],
 )
 def test_a_prior_that_cannot_be_one_is_refused(tmp_path: Path, attributes: dict[str, Any], reason: str) -> None:
@@ -56,6 +71,24 @@ def test_a_prior_that_cannot_be_one_is_refused(tmp_path: Path, attributes: dict[
         check_prior(now, PriorStudy(then))
     assert caught.value.path == now.path
     assert not any(word in str(caught.value) for word in ("SECRET", "Doe", "Roe", "1940", "1990", "202401"))
+
+
+def test_days_that_contradict_the_headers_get_a_notice(tmp_path: Path) -> None:
+    """De-identification may shift the dates of each study, so that the user may know better than the headers."""
+    now, then = dicom_study(tmp_path, 13), dicom_study(tmp_path, 12)
+    checked = check_prior(now, PriorStudy(then, days_earlier=5))
+    assert checked.days_earlier == 5
+    assert checked.notices == (
+        "the headers state that the prior study is 1 day earlier; the draft uses the 5 days that the user gave",
+    )
+    assert check_prior(now, PriorStudy(then, days_earlier=1)).notices == ()
+    assert check_prior(now, PriorStudy(then, is_earlier=True)).days_earlier == 1
+
+
+def test_neither_study_has_a_date(tmp_path: Path) -> None:
+    now, then = dicom_study(tmp_path, 13, StudyDate=""), dicom_study(tmp_path, 1, StudyDate="")
+    with pytest.raises(StudyError, match=r"\(no Study Date in \S*13\.dcm and \S*1\.dcm\)"):
+        check_prior(now, PriorStudy(then))
 
 
 def test_the_same_file_is_the_same_study(tmp_path: Path) -> None:

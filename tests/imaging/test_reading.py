@@ -475,3 +475,16 @@ def test_real_png_files(shared: Path) -> None:
     assert found.refused == ()
     for image in (study.images[0] for study in found.studies):
         assert 0 <= load_pixels(image).min() < load_pixels(image).max() <= 1
+
+
+def test_files_of_one_study_that_were_given_by_name_get_a_notice(tmp_path: Path) -> None:
+    paths = [write_dicom(tmp_path / f"{number}.dcm", SOPInstanceUID=f"1.2.3.{number}") for number in range(3)]
+    found = read_studies(*paths)
+    assert len(found.studies) == 3
+    assert found.notices == (
+        f"3 files are read as separate studies, although {paths[0]} and {paths[1]} have the same Study Instance UID; "
+        "give their folder to read them together",
+    )
+    other = write_dicom(tmp_path / "other.dcm", SOPInstanceUID="1.2.4.1", StudyInstanceUID="1.2.4")
+    assert read_studies(paths[0], other).notices == ()
+    assert read_studies(tmp_path).notices == ()

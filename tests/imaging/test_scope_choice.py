@@ -61,6 +61,7 @@ MODELS = "the embedded models are chest (DX; chest; PA, AP; at least 16 years), 
     ("header", "code", "found"),
     [
         ({"Modality": "DX", "BodyPartExamined": "HAND"}, "body-part", "the header names hand"),
+        ({"Modality": "DX", "BodyPartExamined": "KNEE"}, "body-part", "the header names leg (knee)"),
         ({"Modality": "DX", "PatientAge": "008Y"}, "age", "the patient is younger than 16 years"),
         ({"Modality": "US"}, "modality", "the modality is US"),
     ],

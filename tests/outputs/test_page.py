@@ -228,7 +228,7 @@ def test_a_draft_without_findings_and_sentences_says_so(report: Report, picture:
         ("absent uncertain absent", "No finding is present in the draft, but 1 is uncertain: Fibrosis."),
         ("absent not-mentioned absent", "No finding is present in the draft."),
         ("not-mentioned not-mentioned not-mentioned", "No finding could be determined."),
-        ("not-mentioned present not-mentioned", "Attention of the model. Present, no outline: Fibrosis."),
+        ("not-mentioned present not-mentioned", "Present, no outline: Fibrosis."),
     ],
 )
 def test_the_caption_says_what_holds_and_explains_no_outline_where_there_is_none(
@@ -240,9 +240,10 @@ def test_the_caption_says_what_holds_and_explains_no_outline_where_there_is_none
         for name, state in zip(names, states.split(), strict=True)
     )
     draft = DraftDocument(report=replace(report, findings=findings), study=picture, attention=attention(picture))
-    text = " ".join(Page(format_html(draft)).text.split())
-    assert caption in text
-    assert "An outline surrounds" not in text
+    page = Page(format_html(draft))
+    assert caption in " ".join(page.text.split())
+    assert "An outline surrounds" not in page.text
+    assert len(page.all("img")) == 1  # a second one would be a copy of the first
 
 
 def test_an_outline_is_not_taken_for_the_location_that_the_user_set(report: Report, picture: Study) -> None:
@@ -340,6 +341,54 @@ def test_the_prior_study_is_named_above_the_findings_with_the_changes_since_then
     text = " ".join(Page(format_html(DraftDocument(report=compared, study=picture))).text.split())
     assert text.index("Comparison") < text.index("Chest radiograph, 12 days earlier.") < text.index("Café sign.")
     assert "Prior study 1 image, 12 days earlier; Pneumonia: new (from the joint probability)" in text
+    assert f"Prior study, Study Instance UID 1.2.9 Prior image 1 SHA-256 {'ee' * 32}" in text
+
+
+@pytest.mark.parametrize(("days", "distance"), [(12, "12 days earlier"), (None, "date unknown")])
+def test_the_prior_study_is_shown_with_its_date_and_its_findings(
+    report: Report, picture: Study, tmp_path: Path, days: int | None, distance: str
+) -> None:
+    """A page shows the dates and pictures of a patient. The file of a prior study without a date is named instead."""
+    pixels = np.full((16, 32), 700, np.uint16)
+    path = write_dicom(tmp_path / "prior.dcm", pixels, StudyDate="20260104" if days else "", ViewPosition="PA")
+    prior = read_study(path)
+    comparison = PriorComparison(
+        study_instance_uid="1.2.9",
+        inputs=(InputFile(sha256=prior.images[0].sha256, sop_instance_uid=None),),
+        days_earlier=days,
+        method="joint probability",
+        findings={"Pneumonia": FindingState.ABSENT, "Edema": FindingState.UNKNOWN},
+    )
+    compared = replace(report, provenance=replace(report.provenance, comparison=comparison))
+    draft = DraftDocument(report=compared, study=picture, priors=(prior,))
+    page = Page(format_html(draft))
+    text = " ".join(page.text.split())
+    assert f"Prior study {'2026-01-04' if days else prior.name}, {distance}" in text
+    assert f"Prior study, {distance}, view PA" in text
+    assert [image.size for image in images(page)] == [(640, 320), (640, 320)]
+    assert "Finding State Probability Threshold Location Prior study" in text
+    assert "mid, lower zones set by the user absent" in text
+    with_outline = replace(draft, attention=attention(picture))
+    assert [image.size for image in images(Page(format_html(with_outline)))] == [(640, 320), (640, 320), (320, 160)]
+    alone = Page(format_html(replace(draft, priors=())))
+    assert len(alone.all("img")) == 1
+
+
+def test_attributes_that_the_user_set_are_named_beside_the_patient(report: Report, picture: Study) -> None:
+    text = Page(format_html(DraftDocument(report=report, study=picture))).text
+    assert "Set by the user plane axial" in " ".join(text.split())
+    assert (
+        "Set by the user"
+        not in Page(format_html(DraftDocument(report=replace(report, attributes=()), study=picture))).text
+    )
+
+
+def test_columns_without_any_value_are_left_out(report: Report, picture: Study) -> None:
+    plain = tuple(Finding(name=name, state=FindingState.ABSENT) for name in ("Edema", "Fracture"))
+    text = Page(format_html(DraftDocument(report=replace(report, findings=plain), study=picture))).text
+    assert "Finding State Edema absent Fracture absent" in " ".join(text.split())
+    text = Page(format_html(DraftDocument(report=report, study=picture))).text
+    assert "Finding State Probability Threshold Location Pneumonia" in " ".join(text.split())
 
 
 @pytest.mark.usefixtures("pango")
@@ -562,7 +611,10 @@ def test_the_page_of_a_volume_shows_the_slices_that_the_model_was_given(tmp_path
     study = read_study(tmp_path / "ct")
     given = choose_views(study, 4, sampling="even").study.images
     page = Page(format_html(DraftDocument(report=report, study=study, given=given)))
-    assert "Slice 1 of the 4 that the model was given; window: brain, C 40 W 80 HU" in page.text
+    text = " ".join(page.text.split())
+    assert "Slice 1 of 20 Slice 7 of 20 Slice 13 of 20 Slice 20 of 20" in text
+    assert text.count("brain, C 40 W 80 HU") == 1
+    assert "Window of all slices: brain, C 40 W 80 HU." in text
     assert "view unknown" not in page.text
     assert "All 4 slices that the model was given are shown. The study has 20 images." in page.text
     source = page.all("img")[0]["src"]

@@ -13,7 +13,7 @@ from report_gen.imaging.volumes import CT_WINDOWS, DEFAULT_CT_WINDOW, choose_vie
 from report_gen.outputs import DraftDocument
 from report_gen.outputs import key_image as module
 from report_gen.outputs.key_image import key_image
-from report_gen.outputs.shown_images import count_note, image_name, shown_images, spread_indices
+from report_gen.outputs.shown_images import common_window, count_note, image_names, shown_images, spread_indices
 from report_gen.records import Attribute, Report, Window
 from tests.slice_files import write_slices
 
@@ -47,19 +47,42 @@ def test_a_certain_body_part_sets_the_window_where_the_header_states_none(
     draft = draft_of(tmp_path, report, attribute, **header)
     images = shown_images(draft)
     assert {image.window for image in images} == {window}
-    is_by_draft = "by the body part of the draft" in image_name(draft, images, 0)
+    is_by_draft = "by the body part of the draft" in image_names(draft, images, with_windows=True)[0]
+    assert ("by the body part of the draft" in common_window(draft, images)) == is_by_draft
     assert is_by_draft == (window == CT_WINDOWS["brain"])
 
 
-def test_captions_name_the_window(tmp_path: Path, report: Report) -> None:
+def test_captions_name_the_slice_and_the_window(tmp_path: Path, report: Report) -> None:
     draft = draft_of(tmp_path / "ct", report, BodyPartExamined="HEAD")
-    expected = "Slice 2 of the 3 that the model was given; window: brain, C 40 W 80 HU"
-    assert image_name(draft, shown_images(draft), 1) == expected
+    shown = shown_images(draft)
+    assert image_names(draft, shown, with_windows=True)[1] == "Slice 10 of 20; window: brain, C 40 W 80 HU"
+    assert image_names(draft, shown, with_windows=False) == ["Slice 1 of 20", "Slice 10 of 20", "Slice 20 of 20"]
+    assert common_window(draft, shown) == "brain, C 40 W 80 HU"
     values = np.repeat(np.arange(120, dtype=np.int16)[:, None], 1, axis=1).reshape(12, 10)
     draft = draft_of(tmp_path / "mr", report, modality="MR", pixels=lambda _: values)
     low, high = np.percentile(np.tile(np.arange(120), 20), (0.5, 99.5))
-    name = image_name(draft, shown_images(draft), 0)
+    name = image_names(draft, shown_images(draft), with_windows=True)[0]
     assert name.endswith(f"window: percentiles 0.5 to 99.5, C {(low + high) / 2:.4g} W {high - low:.4g}")
+
+
+def test_slices_of_two_series_are_numbered_in_their_stacks(tmp_path: Path, report: Report) -> None:
+    """Captions have the windows then, because those of the stacks differ."""
+    for number, part in enumerate(("HEAD", "CHEST"), start=1):
+        header: dict[str, object] = {
+            "SeriesInstanceUID": f"1.5.{number}",
+            "SeriesNumber": number,
+            "BodyPartExamined": part,
+        }
+        header["SOPInstanceUID"] = [f"1.5.{number}.{place}" for place in range(4)]
+        write_slices(tmp_path / part, [(0, 0, 2 * place) for place in range(4)], **header)
+    study = read_study(tmp_path)
+    draft = DraftDocument(report=report, study=study, given=choose_views(study, 2, sampling="even").study.images)
+    shown = shown_images(draft)
+    assert image_names(draft, shown, with_windows=True) == [
+        "Stack 1, slice 3 of 4; window: brain, C 40 W 80 HU",
+        "Stack 2, slice 3 of 4; window: lung, C -600 W 1500 HU",
+    ]
+    assert common_window(draft, shown) == ""
 
 
 def test_the_key_image_names_slice_and_window(tmp_path: Path, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +95,7 @@ def test_the_key_image_names_slice_and_window(tmp_path: Path, report: Report, mo
 
     monkeypatch.setattr(module, "wrap_text", record)
     key_image(draft_of(tmp_path, report, BodyPartExamined="HEAD"))
-    assert "Slice 1 of the 3 that the model was given; window: brain, C 40 W 80 HU" in lines
+    assert "Slice 1 of 20; window: brain, C 40 W 80 HU" in lines
 
 
 @pytest.mark.parametrize(

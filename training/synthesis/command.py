@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_notice, print_text, set_verbosity
+from report_gen.terminal import Quiet, Verbose, print_notice, print_text, set_verbosity, stop_on_signals
 
 if TYPE_CHECKING:
     from report_gen.records import FindingSchema
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from .training_images import TrainingImages
 
 
-_UNLIKE = 2.0
-"""Median distance to the nearest training image from which a notice is printed, in that between training patients."""
+DEFAULTS = (
+    "size=64, channels=32,64,128, steps=10000, batch_size=64, learning_rate=0.0004, ema_decay=0.999, "
+    "label_dropout=0.15, precision=auto, save_every=250, seed=0"
+)
+"""Settings of `GeneratorRecipe` as `--set` takes them. Written down, because --help does not load pydantic."""
 
 
 def synthesize(
@@ -39,7 +42,12 @@ def synthesize(
     ] = False,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the training, such as steps=20000."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the training, such as steps=20000. May be repeated. Keys and defaults: "
+            f"{DEFAULTS}.",
+        ),
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Layout of the corpora. Default: auto-detect.")] = None,
     findings: Annotated[
@@ -110,9 +118,11 @@ def _prepare(
                 f"{folder}: is a generator for other findings; give its --findings, or another --generator"
             )
         recipe = model.recipe
+        if resume:
+            print_notice(f"{folder}: the training of this generator is complete, so --resume continues nothing")
     elif is_unfinished(folder) and not resume:
         raise UsageError(f"{folder}: contains an unfinished training; add --resume, or give another --generator")
-    with bars() as progress:
+    with stop_on_signals("decoded images are kept; --resume continues"), bars() as progress:
         images = read_training_images(
             corpora, schema, size=recipe.size, cache=folder / "cache", layout=layout, on_progress=progress.show
         )
@@ -134,8 +144,6 @@ def _prepare(
 
 
 def _draw(model: ImageGenerator, images: TrainingImages, finding: str, count: int, folder: Path, seed: int) -> None:
-    import numpy as np
-
     from report_gen.terminal import bars
 
     from .corpus import write_corpus
@@ -144,13 +152,13 @@ def _draw(model: ImageGenerator, images: TrainingImages, finding: str, count: in
     with bars() as progress:
         synthetic = draw_images(model, images, finding, count, seed=seed, on_progress=progress.show)
     write_corpus(folder, synthetic, images, model.findings)
-    typical = float(np.median(synthetic.references))
-    if float(np.median(synthetic.nearest.distances)) > _UNLIKE * typical:
+    if synthetic.is_unlike_training:
         print_notice(
             "the images differ too much from the training images, because the generator was not trained enough; "
             "use more --set steps=... with another --generator"
         )
+    state = ", of a generator that was not trained enough" if synthetic.is_unlike_training else ""
     print_text(
-        f"{count} synthetic images: {folder} ({synthetic.copies} discarded as copies of training images); "
+        f"{count} synthetic images{state}: {folder} ({synthetic.copies} discarded as copies of training images); "
         f"look at {folder / 'contact_sheet.png'} before you train with them"
     )

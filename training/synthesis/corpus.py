@@ -87,6 +87,7 @@ def _summary(synthetic: SyntheticImages, images: TrainingImages) -> dict[str, An
         "discarded_as_copies": synthetic.copies,
         "distance": "1 - correlation of the pixels with the nearest training image, at 32 x 32 pixels",
         "smallest_distance_kept": synthetic.threshold,
+        "generator_trained_enough": not synthetic.is_unlike_training,
         "distances": _quantiles(synthetic.nearest.distances),
         "distances_between_patients": _quantiles(synthetic.references),
     }

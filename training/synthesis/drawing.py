@@ -19,6 +19,9 @@ from .training import draw_seed
 from .training_images import TrainingImages
 
 _BATCH = 32
+_UNLIKE = 2.0
+"""Median distance to the nearest training image, in that between training patients, above which a generator was not
+trained enough."""
 _MOST_ATTEMPTS = 3
 """Images that are drawn for each one that is asked for, before the search for one that is no copy is given up."""
 
@@ -40,6 +43,11 @@ class SyntheticImages:
     """Distance below which an image was discarded."""
     references: NDArray[np.float64]
     """Distances of training images to the nearest image of another patient, ascending."""
+
+    @property
+    def is_unlike_training(self) -> bool:
+        """Whether the images differ so much from the training images that the generator was not trained enough."""
+        return float(np.median(self.nearest.distances)) > _UNLIKE * float(np.median(self.references))
 
 
 def images_with(finding: str, images: TrainingImages, findings: Sequence[str]) -> NDArray[np.int64]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import pydantic
 from pydantic import Field, model_validator
 
 from report_gen.config import FrozenModel
 from report_gen.errors import UsageError
+from report_gen.word_lists import join_words
 
 GROUPS = 8
 """Groups of the group normalization; the channels are a multiple."""
@@ -69,5 +70,32 @@ def generator_recipe(settings: Sequence[str]) -> GeneratorRecipe:
         key = ".".join(map(str, fault["loc"]))
         if fault["type"] == "extra_forbidden":
             raise UsageError(f"--set {key}: no such key; use {', '.join(GeneratorRecipe.model_fields)}") from error
-        message = fault["msg"].removeprefix("Value error, ")
-        raise UsageError(f"--set {key}: {message}" if key else f"--set {message}") from error
+        if fault["type"] == "value_error":  # of `_check`, which names the key
+            raise UsageError(f"--set {fault['msg'].removeprefix('Value error, ')}") from error
+        name = key.partition(".")[0]
+        raise UsageError(f"--set {name}={fault['input']}: {_expected(name)}, such as {_default(name)}") from error
+
+
+def describe_setting(recipe: GeneratorRecipe, name: str) -> str:
+    """Return a setting of a recipe as `--set` takes it, such as "channels=32,64,128"."""
+    value = getattr(recipe, name)
+    return f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+
+
+def _default(name: str) -> str:
+    return describe_setting(GeneratorRecipe(), name).partition("=")[2]
+
+
+def _expected(name: str) -> str:
+    """Return which values a setting may have."""
+    field = GeneratorRecipe.model_fields[name]
+    if get_origin(field.annotation) is Literal:
+        return f"write one of {', '.join(get_args(field.annotation))}"
+    kind = "a whole number" if field.annotation is int else "a number"
+    if name == "channels":
+        kind = "whole numbers with commas"
+    words = {"ge": "of at least", "gt": "above", "le": "at most", "lt": "below"}
+    bounds = [
+        f"{word} {getattr(one, key)}" for key, word in words.items() for one in field.metadata if hasattr(one, key)
+    ]
+    return " ".join(filter(None, (f"write {kind}", join_words(bounds))))

@@ -21,6 +21,7 @@ from torch.optim import AdamW
 
 from report_gen.errors import ReportGenError, StoppedError, UsageError
 from report_gen.files import write_folder
+from report_gen.word_lists import join_words
 
 from ..engine import is_bf16_faster
 from ..optimization import MovingAverage
@@ -32,7 +33,7 @@ from ..run import (
     unpack_optimizer,
 )
 from .generator import ImageGenerator, load_generator, save_generator
-from .recipe import GeneratorRecipe
+from .recipe import GeneratorRecipe, describe_setting
 from .training_images import TrainingImages
 
 STATE = "training"
@@ -219,5 +220,16 @@ def _restore(folder: Path, trained: _Trained) -> tuple[int, bool | None]:
     except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise UsageError(f"{folder}: damaged; remove this folder to train the generator from the beginning") from error
     raise UsageError(
-        f"{folder}: belongs to a training with other settings or images; give these again, or another --generator"
+        f"{folder}: belongs to a training with {_difference(record, recipe, trained)}; give these again, or another "
+        "--generator"
     )
+
+
+def _difference(record: Mapping[str, object], recipe: GeneratorRecipe, trained: _Trained) -> str:
+    """Return what differs between the training of a state and the one that is asked for."""
+    asked = trained.generator.recipe
+    differing = [name for name in GeneratorRecipe.model_fields if getattr(recipe, name) != getattr(asked, name)]
+    settings = [f"{describe_setting(recipe, name)} instead of {describe_setting(asked, name)}" for name in differing]
+    if record["images_sha256"] != trained.facts["images_sha256"]:
+        settings.append("other images or labels")
+    return join_words(settings)

@@ -71,10 +71,15 @@ def read_training_images(
         CorpusError: A corpus or an image cannot be read, or there are fewer than 16 images.
         OutputError: The cache cannot be written.
     """
-    rows = [row for path in corpora for row in read_corpus(path, layout=layout, schema=schema)]
-    held_out = {row["patient_id"] for row in rows if row["split"] != "train"} - {""}
-    rows = list(_unique(row for row in rows if _is_used(row) and row["patient_id"] not in held_out))
+    found = [row for path in corpora for row in read_corpus(path, layout=layout, schema=schema)]
+    held_out = {row["patient_id"] for row in found if row["split"] != "train"} - {""}
+    rows = list(_unique(row for row in found if _is_used(row) and row["patient_id"] not in held_out))
     named = ", ".join(map(str, corpora))
+    if not any(label is not None for row in found for label in row["labels"]):
+        raise CorpusError(
+            f"{named}: no study has labels of findings, which a generator needs; give a corpus with a column for each "
+            f"finding, such as {schema.findings[-1]!r}, or with a column of labels"
+        )
     if len(rows) < LEAST:
         raise CorpusError(
             f"{named}: {len(rows)} labeled images of training patients; a generator needs at least {LEAST}, "

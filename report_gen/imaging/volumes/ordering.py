@@ -15,12 +15,17 @@ from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.spacing import SliceSpacing, measure_spacing
 from report_gen.imaging.volumes.splitting import instance_order, locations_along, places_along
 from report_gen.records import Acquisition, Image, Series
+from report_gen.word_lists import join_words
 
 MANY_SLICES = 3000
 """Number of slices above which a stack has a notice. A scan of the whole body has 2,000 slices of 1 mm."""
 
 _MIN_TILT = 0.5
 """Least angle that is reported as tilt, degrees, if it displaces the last slice by half a pixel or more."""
+_APART = 2.0
+"""Multiple of the thickness above which a spacing has a notice. MR usually has gaps of 10 to 50 % of the thickness."""
+_MOST_GAPS = 3
+"""Places of missing slices that a notice names."""
 _OVERLAP = 0.99
 """Share of the thickness below which a spacing means that slices overlap; thickness is a nominal value."""
 
@@ -78,7 +83,7 @@ def _stack(
     # One slice has no spacing. Its thickness is what the slice axis measures; a matrix must be invertible.
     affine[:3, 2] = spacing.step if spacing else direction * (first.thickness or 1.0)
     affine[:3, 3] = first.position
-    found = tuple(_spacing_notices(spacing, images, series)) if spacing else ()
+    found = tuple(_spacing_notices(spacing, images, series, positions)) if spacing else ()
     return replace(
         _empty_stack(series, part),
         images=tuple(images),
@@ -95,7 +100,9 @@ def _stack(
 _ONE_SLICE = "one slice was given; findings elsewhere in the series cannot be seen"
 
 
-def _spacing_notices(spacing: SliceSpacing, images: Sequence[Image], series: Series) -> Iterator[str]:
+def _spacing_notices(
+    spacing: SliceSpacing, images: Sequence[Image], series: Series, positions: Floats
+) -> Iterator[str]:
     """Yield sentences about what is not regular in the distances of slices."""
     first = images[0].plane
     if first is None:
@@ -105,11 +112,14 @@ def _spacing_notices(spacing: SliceSpacing, images: Sequence[Image], series: Ser
     if spacing.missing:
         slices = "1 slice is" if spacing.missing == 1 else f"{spacing.missing} slices are"
         yield (
-            f"{slices} missing: neighbors are up to {spacing.largest:.4g} mm apart, and {spacing.distance:.4g} mm "
-            "elsewhere"
+            f"{slices} missing between {_describe_gaps(spacing.gaps, positions)}: neighbors are up to "
+            f"{spacing.largest:.4g} mm apart, and {spacing.distance:.4g} mm elsewhere"
         )
     elif not spacing.is_regular:
-        yield f"the distance of neighboring slices varies from {spacing.least:.4g} to {spacing.largest:.4g} mm"
+        yield (
+            f"the distance of neighboring slices varies from {spacing.least:.4g} to {spacing.largest:.4g} mm, "
+            f"the largest between {_describe_gaps(spacing.gaps, positions)}"
+        )
     if spacing.tilt >= _MIN_TILT and spacing.shift > min(first.spacing) / 2:
         cause = "the gantry was tilted" if series.modality == "CT" else "the stack is tilted"
         yield f"{cause} by {spacing.tilt:.1f} degrees: each slice is displaced within its plane against the one before"
@@ -117,6 +127,19 @@ def _spacing_notices(spacing: SliceSpacing, images: Sequence[Image], series: Ser
         yield f"the slices are displaced irregularly within their planes, by up to {spacing.bend:.4g} mm"
     if first.thickness and spacing.distance < _OVERLAP * first.thickness:
         yield f"the slices overlap: they are {first.thickness:.4g} mm thick and {spacing.distance:.4g} mm apart"
+    elif first.thickness and spacing.distance > _APART * first.thickness:
+        thickness, distance = f"{first.thickness:.4g} mm thick", f"{spacing.distance:.4g} mm apart"
+        yield f"the slices are {thickness} and {distance}: what lies between them cannot be seen"
+
+
+def _describe_gaps(gaps: Sequence[int], positions: Floats) -> str:
+    """Return the slices on both sides of gaps by number and position, such as "slices 9 and 10 (at 27 and 33 mm)"."""
+    shown = [
+        f"slices {index + 1} and {index + 2} (at {positions[index]:.4g} and {positions[index + 1]:.4g} mm)"
+        for index in gaps[:_MOST_GAPS]
+    ]
+    more = [f"{len(gaps) - _MOST_GAPS} other pairs"] if len(gaps) > _MOST_GAPS else []
+    return join_words([*shown, *more])
 
 
 def _cine_notice(images: Sequence[Image]) -> str:
@@ -147,6 +170,7 @@ def _empty_stack(series: Series, part: str) -> SliceStack:
         images=(),
         part=part,
         modality=series.modality,
+        modality_set=series.modality_set,
         description=next(iter(series.descriptions), None),
         body_parts=scanned_body_parts(series),
         series_number=series.series_number,

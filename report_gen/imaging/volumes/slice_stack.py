@@ -41,6 +41,8 @@ class SliceStack:
     part: str = ""
     """What distinguishes the stack from others of its series, such as "echo time 4.6 ms"; empty if there is one."""
     modality: str | None = None
+    modality_set: bool = False
+    """Whether the user stated the modality, see `Series.modality_set`."""
     description: str | None = field(default=None, repr=False)
     """Series description, else protocol name."""
     body_parts: frozenset[str] = frozenset()

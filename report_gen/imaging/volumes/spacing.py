@@ -27,6 +27,8 @@ class SliceSpacing:
     """Distance of neighboring planes, millimeters."""
     missing: int
     """Number of slices that are missing between others."""
+    gaps: tuple[int, ...]
+    """Index of the slice before each place where slices are missing or, of irregular slices, the largest distance."""
     is_regular: bool
     """Whether all slices, missing ones included, have the same distance."""
     least: float
@@ -59,8 +61,9 @@ def measure_spacing(corners: Floats, direction: Floats) -> SliceSpacing:
     grid = np.concatenate([[0], np.cumsum(multiples)]) * (length / multiples.sum())
     deviation = np.abs(locations - grid).max()
     is_regular = bool(deviation <= max(_TOLERANCE * length / multiples.sum(), _ROUNDING))
+    gaps = np.flatnonzero(multiples > 1)
     if not is_regular:
-        multiples = np.ones_like(distances)
+        multiples, gaps = np.ones_like(distances), distances.argmax(keepdims=True)
     offsets = corners - corners[0] - np.outer(locations, direction)
     line = np.outer(locations / length, offsets[-1])
     shift = float(np.linalg.norm(offsets[-1]))
@@ -68,6 +71,7 @@ def measure_spacing(corners: Floats, direction: Floats) -> SliceSpacing:
         step=(corners[-1] - corners[0]) / multiples.sum(),
         distance=float(length / multiples.sum()),
         missing=int(multiples.sum()) - len(distances),
+        gaps=tuple(gaps.tolist()),
         is_regular=is_regular,
         least=float(distances.min()),
         largest=float(distances.max()),

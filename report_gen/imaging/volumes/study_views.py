@@ -71,7 +71,7 @@ def choose_views(
         shown = () if stack.is_displayed else windows or (single.window,)
         images += [_shown_in(stack.images[index], next(iter(shown), None)) for index in chosen.indices]
         notices += [name + notice for notice in _describe(stack, chosen, shown)]
-        notices += [name + notice for notice in (*stack.notices, *single.notices)]
+        notices += [name + notice for notice in (*stack.notices, *single.notices, *_unknown_kind(stack))]
     return StudyViews(study.with_images(images), tuple(notices))
 
 
@@ -124,6 +124,14 @@ def share_views(slices: Sequence[int], views: int) -> tuple[int, ...]:
                 shares[index] += 1
                 left -= 1
     return tuple(shares)
+
+
+def _unknown_kind(stack: SliceStack) -> Iterator[str]:
+    """Yield a notice if the file of a stack states no modality, as NIfTI never does."""
+    if stack.modality is None:
+        unknown = "no modality" if stack.body_parts else "no modality and no body part"
+        example = "modality=CT" if stack.body_parts else "modality=CT, body_part=chest"
+        yield f"the file states {unknown}; state it with Study.with_attributes (for example {example})"
 
 
 def _shown_in(image: Image, window: Window | None) -> Image:

@@ -74,6 +74,11 @@ _MAX_SLICES, _MAX_VALUES = 64, 2**22
 0.003 percentage points."""
 _AIR, _TISSUE = (-1100.0, -850.0), (-200.0, 300.0)
 """Hounsfield units of air, and of all soft tissues from fat to enhanced vessels."""
+_FAT = -50.0
+"""Hounsfield units that fat and air do not exceed."""
+_STATED_CT_IS_NOT_HOUNSFIELD = (
+    "the modality CT was stated, but the values are not Hounsfield units, so the window is from percentiles"
+)
 _LEAST_SHARE = 0.02
 """Least share of air and of tissue in values that look like Hounsfield units."""
 
@@ -114,15 +119,21 @@ def choose_windows(volume: Volume) -> ChosenWindows:
     CT has three by the body parts that the header names, see `ct_windows`. Other modalities have one from the 0.5th to
     the 99.5th percentile of the whole stack, so that slices remain comparable: values of MR have no unit, and those of
     PET are not converted to SUV. A stack without modality, such as NIfTI, has the windows of CT if its values look like
-    Hounsfield units, with a notice. A stack that is displayed as its headers say has the window from 0 to 1.
+    Hounsfield units, with a notice. One that the user states to be CT has them unless its values cannot be such units.
+    A stack that is displayed as its headers say has the window from 0 to 1.
     """
     stack = volume.stack
     if stack.is_displayed:
         return ChosenWindows((DISPLAY,))
-    if stack.modality == "CT":
+    if stack.modality == "CT" and not stack.modality_set:
         chosen = _ct_windows_of(stack)
         return ChosenWindows(chosen.windows, (*_unlike_hounsfield(volume), *chosen.notices))
     sample = sample_values(volume)
+    if stack.modality == "CT":
+        is_ct = may_be_hounsfield(sample)
+        return (
+            _ct_windows_of(stack) if is_ct else ChosenWindows((robust_window(sample),), (_STATED_CT_IS_NOT_HOUNSFIELD,))
+        )
     if stack.modality is None and look_like_hounsfield(sample):
         chosen = _ct_windows_of(stack)
         return ChosenWindows(chosen.windows, (LIKE_HOUNSFIELD, *chosen.notices))
@@ -173,10 +184,14 @@ def confirm_windows(volume: Volume, windows: Sequence[Window]) -> ChosenWindows:
         StudyError: The modality is another than CT, or there is none and the values do not look like Hounsfield units.
     """
     stack, path = volume.stack, volume.stack.images[0].path
-    if stack.modality == "CT":
+    if stack.modality == "CT" and not stack.modality_set:
         return ChosenWindows(tuple(windows), _unlike_hounsfield(volume))
-    if stack.modality is not None:
+    if stack.modality == "CT" and may_be_hounsfield(sample_values(volume)):
+        return ChosenWindows(tuple(windows))
+    if stack.modality not in (None, "CT"):
         raise StudyError(path, f"is {stack.modality} and not CT, {ONLY_HOUNSFIELD}")
+    if stack.modality == "CT":
+        raise StudyError(path, f"was stated to be CT, but its values are not Hounsfield units, {ONLY_HOUNSFIELD}")
     if not look_like_hounsfield(sample_values(volume)):
         raise StudyError(path, f"states no modality, and its values are not Hounsfield units, {ONLY_HOUNSFIELD}")
     return ChosenWindows(tuple(windows), (LIKE_HOUNSFIELD,))
@@ -221,6 +236,21 @@ def look_like_hounsfield(sample: NDArray[np.float32]) -> bool:
         return False
     shares = [float(np.mean((sample >= low) & (sample <= high))) for low, high in (_AIR, _TISSUE)]
     return min(shares) >= _LEAST_SHARE and float(sample.min()) >= -4096 and float(sample.max()) <= 32767
+
+
+def may_be_hounsfield(sample: NDArray[np.float32]) -> bool:
+    """Return whether values may be Hounsfield units: some are those of tissue, and some those of fat or air.
+
+    For a stack that the user states to be CT. It may show no air, so less is expected than by `look_like_hounsfield`.
+
+    Args:
+        sample: Finite values [N] of a whole stack.
+    """
+    if not sample.size:
+        return False
+    low, high = _TISSUE
+    is_tissue = float(np.mean((sample >= low) & (sample <= high))) >= _LEAST_SHARE
+    return is_tissue and -4096 <= float(sample.min()) <= _FAT and float(sample.max()) <= 32767
 
 
 def sample_values(volume: Volume) -> NDArray[np.float32]:

@@ -97,31 +97,60 @@ def test_positions_that_the_header_rounds_are_regular() -> None:
     assert stack.spacing == pytest.approx(heights[-1] / 99)
 
 
-@pytest.mark.parametrize("missing", [{4}, {3, 4}, {3, 8}])
-def test_missing_slices_are_counted_as_highdicom_counts_them(missing: set[int]) -> None:
-    heights = [2.5 * number for number in range(12) if number not in missing]
+@pytest.mark.parametrize(
+    ("missing", "notice"),
+    [
+        ({4}, "1 slice is missing between slices 4 and 5 (at 7.5 and 12.5 mm)"),
+        ({3, 4}, "2 slices are missing between slices 3 and 4 (at 5 and 12.5 mm)"),
+        (
+            {3, 8},
+            "2 slices are missing between slices 3 and 4 (at 5 and 10 mm) and slices 7 and 8 (at 17.5 and 22.5 mm)",
+        ),
+        (
+            {3, 8, 13, 18, 23},
+            "5 slices are missing between slices 3 and 4 (at 5 and 10 mm), slices 7 and 8 (at 17.5 and 22.5 mm), "
+            "slices 11 and 12 (at 30 and 35 mm) and 2 other pairs",
+        ),
+    ],
+)
+def test_missing_slices_are_counted_as_highdicom_counts_them(missing: set[int], notice: str) -> None:
+    heights = [2.5 * number for number in range(30) if number not in missing]
     (stack,) = _stacks(slices_at(heights))
     positions = [(0, 0, height) for height in heights]
     spacing, places = get_volume_positions(positions, (1, 0, 0, 0, 1, 0), allow_missing_positions=True)
     assert places is not None
     assert stack.spacing == pytest.approx(spacing)
     number = max(places) + 1 - len(places)
-    assert [notice.split(":")[0] for notice in stack.notices] == [
-        "1 slice is missing" if number == 1 else f"{number} slices are missing"
-    ]
+    assert number == len(missing)
+    assert [found.split(":")[0] for found in stack.notices] == [notice]
 
 
 @pytest.mark.parametrize(
     ("heights", "notice"),
     [
-        ([0, 2, 4, 6, 9, 11, 13.5, 15], "the distance of neighboring slices varies from 1.5 to 3 mm"),
-        ([0, 5, 10, 15, 20, 30, 40, 50, 60], "the distance of neighboring slices varies from 5 to 10 mm"),
+        ([0, 2, 4, 6, 9, 11, 13.5, 15], "varies from 1.5 to 3 mm, the largest between slices 4 and 5 (at 6 and 9 mm)"),
+        (
+            [0, 5, 10, 15, 20, 30, 40, 50, 60],
+            "varies from 5 to 10 mm, the largest between slices 5 and 6 (at 20 and 30 mm)",
+        ),
     ],
 )
 def test_irregular_distances_have_a_notice(heights: list[float], notice: str) -> None:
-    (stack,) = _stacks(slices_at(heights))
-    assert stack.notices == (notice,)
+    (stack,) = _stacks(slices_at(heights, thickness=5.0))
+    assert f"the distance of neighboring slices {notice}" in stack.notices
     assert stack.spacing == pytest.approx(heights[-1] / (len(heights) - 1))
+
+
+@pytest.mark.parametrize(
+    ("thickness", "notices"),
+    [
+        (2.0, ("the slices are 2 mm thick and 10 mm apart: what lies between them cannot be seen",)),
+        (7.0, ()),  # a usual gap of MR
+    ],
+)
+def test_slices_that_lie_far_apart_have_a_notice(thickness: float, notices: tuple[str, ...]) -> None:
+    (stack,) = _stacks(slices_at([0, 10, 20, 30], thickness=thickness))
+    assert stack.notices == notices
 
 
 def test_slices_that_overlap_have_a_notice() -> None:
@@ -276,7 +305,10 @@ def test_a_missing_slice_of_one_echo_is_missing_in_that_stack() -> None:
     del images[2]
     first, second = _stacks(images)
     assert (len(first.images), len(second.images)) == (5, 6)
-    assert first.notices == ("1 slice is missing: neighbors are up to 5 mm apart, and 2.5 mm elsewhere",)
+    assert first.notices == (
+        "1 slice is missing between slices 2 and 3 (at 2.5 and 7.5 mm): neighbors are up to 5 mm apart, "
+        "and 2.5 mm elsewhere",
+    )
     assert second.notices == ()
 
 
@@ -463,7 +495,9 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_a_missing_slice(tmp_path
     assert error.path == broken
     assert study.unreadable_images == 1
     (stack,) = find_stacks(study).stacks
-    assert stack.notices == ("1 slice is missing: neighbors are up to 4 mm apart, and 2 mm elsewhere",)
+    assert stack.notices == (
+        "1 slice is missing between slices 3 and 4 (at 4 and 8 mm): neighbors are up to 4 mm apart, and 2 mm elsewhere",
+    )
 
 
 def test_two_patients_in_one_series_are_refused(tmp_path: Path) -> None:

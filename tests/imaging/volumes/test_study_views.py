@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -21,7 +22,48 @@ from report_gen.imaging.volumes import (
 )
 from report_gen.imaging.volumes.study_views import share_views
 from report_gen.records import Vector, Window
+from tests.builders import noise_image, write_png
 from tests.slice_files import AXIAL, SAGITTAL, slices_at, study_of, write_slices
+
+UNKNOWN_KIND = (
+    "the file states no modality and no body part; state it with Study.with_attributes (for example modality=CT, "
+    "body_part=chest)"
+)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "window", "notice"),
+    [
+        ({}, "percentiles", UNKNOWN_KIND),
+        (
+            {"body_part": "chest"},
+            "percentiles",
+            "states no modality; state it with Study.with_attributes (for",
+        ),
+        ({"modality": "CT", "body_part": "chest"}, "lung", ""),
+        ({"modality": "CT", "body_part": ""}, DEFAULT_CT_WINDOW.name, "names no body part"),
+        ({"modality": "MR", "body_part": "head"}, "percentiles", ""),
+    ],
+)
+def test_the_window_of_a_nifti_follows_what_the_user_states(
+    tmp_path: Path, attributes: dict[str, str], window: str, notice: str
+) -> None:
+    """The values are -800 to 0 HU: no air, so that they do not look like Hounsfield units by themselves."""
+    values = np.random.default_rng(0).uniform(-800, 0, (12, 10, 4)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([1.0, 1.0, 2.0, 1.0])), tmp_path / "volume.nii.gz")
+    chosen = choose_views(read_study(tmp_path / "volume.nii.gz").with_attributes(attributes), 4)
+    assert {image.window.name for image in chosen.study.images if image.window} == {window}
+    described, *notices = chosen.notices
+    assert described.startswith("all 4 axial slices were given to the model, window: ")
+    assert [notice in one for one in notices] == [True] * bool(notice)
+
+
+def test_what_the_user_states_precedes_the_header_of_slices_and_of_no_other_image(tmp_path: Path) -> None:
+    write_slices(tmp_path / "ct", [(0, 0, 2 * number) for number in range(4)], BodyPartExamined="CHEST")
+    study = read_study(tmp_path / "ct").with_attributes({"body_part": "head"})
+    assert {image.window for image in choose_views(study, 2).study.images} == {CT_WINDOWS["brain"]}
+    picture = read_study(write_png(tmp_path / "a.png", noise_image()))
+    assert picture.with_attributes({"modality": "CT", "body_part": "head"}) == picture
 
 
 def test_slices_are_shown_in_the_first_window_of_their_body_part(tmp_path: Path) -> None:

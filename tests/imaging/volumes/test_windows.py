@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from tests.slice_files import slices_at, study_of
 Values = NDArray[np.float32]
 
 
-def _volume(values: NDArray[np.float64], modality: str | None, **changes: str) -> Volume:
+def _volume(values: NDArray[np.float64], modality: str | None, **changes: Any) -> Volume:
     """Return a volume of values [S,H,W]."""
     images = slices_at(range(len(values)), rows=values.shape[1], columns=values.shape[2])
     (stack,) = find_stacks(study_of(images, modality=modality, **changes)).stacks  # type: ignore[arg-type]
@@ -187,3 +188,22 @@ def test_a_ct_whose_rescale_is_lost_has_a_notice() -> None:
         assert choose_windows(volume).notices == notices
         assert confirm_windows(volume, [CT_WINDOWS["lung"]]).notices == notices
         assert choose_windows(volume).windows == ct_windows(["head"])
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale", "windows"),
+    [
+        (0, 1, ("lung", "mediastinum", "bone")),  # as measured
+        (850, 1, ("lung", "mediastinum", "bone")),  # air of a lung at -150 and no other air, as in a cropped CT
+        (1024, 1, ("percentiles",)),  # stored values without rescale
+        (1024, 1 / 2048, ("percentiles",)),  # normalized
+    ],
+)
+def test_a_ct_that_the_user_states_has_ct_windows_unless_its_values_are_others(
+    offset: float, scale: float, windows: tuple[str, ...]
+) -> None:
+    values = (_ct() + offset).clip(-3024 + offset if offset < 1000 else 0) * scale
+    stated = _volume(values, "CT", body_part="CHEST", modality_set=True)
+    chosen = choose_windows(stated)
+    assert tuple(window.name for window in chosen.windows) == windows
+    assert bool(chosen.notices) == (windows == ("percentiles",))

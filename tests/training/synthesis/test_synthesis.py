@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,8 +119,10 @@ def test_a_training_with_other_settings_or_a_damaged_state_is_refused(tmp_path: 
     with pytest.raises(StoppedError):
         train_generator(images, recipe, tmp_path / "g", FINDINGS, on_step=stop)
     other = recipe.model_copy(update={"learning_rate": 1e-5})
-    with pytest.raises(UsageError, match="other settings or images"):
+    with pytest.raises(UsageError, match=r"a training with learning_rate=0\.003 instead of learning_rate=1e-05; give"):
         train_generator(images, other, tmp_path / "g", FINDINGS, on_step=ignore)
+    with pytest.raises(UsageError, match="belongs to a training with other images or labels; give these again"):
+        train_generator(replace(images, sha256="other"), recipe, tmp_path / "g", FINDINGS, on_step=ignore)
     (tmp_path / "g" / "training" / "ema.safetensors").write_bytes(b"short")
     with pytest.raises(UsageError, match="damaged"):
         train_generator(images, recipe, tmp_path / "g", FINDINGS, on_step=ignore)
