@@ -78,6 +78,9 @@ def _findings_note(report: Report) -> str:
         for one in thresholds
         if one.means_normal
     ]
+    comparison = report.provenance.comparison
+    if comparison is not None and comparison.findings:
+        sentences.append("Prior study: by its report where that is certain, else from its images.")
     sentences.append("Unknown: the model makes no statement about this finding. An empty cell: nothing is known.")
     return " ".join(sentences)
 

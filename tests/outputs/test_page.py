@@ -368,6 +368,7 @@ def test_the_prior_study_is_shown_with_its_date_and_its_findings(
     assert [image.size for image in images(page)] == [(640, 320), (640, 320)]
     assert "Finding State Probability Threshold Location Prior study" in text
     assert "mid, lower zones set by the user absent" in text
+    assert "Prior study: by its report where that is certain, else from its images." in text
     with_outline = replace(draft, attention=attention(picture))
     assert [image.size for image in images(Page(format_html(with_outline)))] == [(640, 320), (640, 320), (320, 160)]
     alone = Page(format_html(replace(draft, priors=())))
