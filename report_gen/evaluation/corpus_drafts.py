@@ -187,7 +187,7 @@ def _draft_control(
 
 
 def _empty(report: Report) -> Report:
-    """Return the report of a model that wrote none: without text, and nothing is known about its findings."""
+    """Return an empty report for a model that wrote none. The state of its findings is unknown."""
     findings = (Finding(name=one.name, state=FindingState.UNKNOWN, from_text=True) for one in report.findings)
     return replace(report, sections=(), findings=tuple(findings))
 
