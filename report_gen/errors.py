@@ -7,7 +7,7 @@ ReportGenError                 1  a fault of report-gen
 │   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
 ├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
 │   ├── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
-│   ├── NoDraftError           3  a model refused to report a study, or wrote something else
+│   ├── NoDraftError           3  a model refused to report a study, or wrote no report
 │   ├── StudyTimeoutError      3  a study took longer than the time limit
 │   └── ScopeError             3  a model was not made for a study, such as a radiograph of a hand
 ├── CorpusError                3  a corpus cannot be read
@@ -110,7 +110,7 @@ class ScopeError(StudyError):
 
 
 class NoDraftError(StudyError):
-    """A model refused to report a study, or wrote something that is no report."""
+    """A model refused to report a study, or wrote a text that is not a report."""
 
 
 class StudyTimeoutError(StudyError):

@@ -1,4 +1,4 @@
-"""Write files and folders atomically, name output files, and know image files by their suffixes.
+"""Write files and folders atomically, name output files, and recognize image files by their suffixes.
 
 An interrupted write leaves the earlier file as it was. Functions that write raise OutputError with path and remedy.
 """

@@ -1,4 +1,4 @@
-"""Choose among sampled texts of one study by their agreement, which stands in for missing token probabilities."""
+"""Choose among sampled texts of one study by their agreement, which replaces missing token probabilities."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ def with_agreement(texts: Sequence[GeneratedText]) -> tuple[int, GeneratedText]:
     """Choose the text that agrees most with the others, and give its sentences a confidence if they have none.
 
     The confidence of a sentence is its agreement with the other texts: the mean over them of the largest ROUGE-L F1 of
-    the sentence with one of their sentences; 0 for a text without sentences. That of the text is the mean over its
-    sentences. It says how stable the words are if the model is asked again. It is no probability, it is not comparable
-    with token probabilities, and it does not say that a statement is true: a model that has learned one normal report
-    repeats it with an agreement of 1. A denial and a statement with the same words agree nearly as well.
+    the sentence with one of their sentences; 0 for a text without sentences. The confidence of the text is the mean
+    over its sentences. Agreement measures how stable the words are if the model generates again. It is not a
+    probability, cannot be compared with token probabilities, and does not say that a statement is true: a model that
+    always writes the same normal report has an agreement of 1. A denial and a statement with the same words have nearly
+    the same agreement.
 
     Args:
         texts: The texts of one study, at least one. Texts without sections are not chosen if another one has sections.

@@ -1,4 +1,4 @@
-"""Load the backend that a description names. Each is imported only when it is needed."""
+"""Load the backend that a description names. Each backend is imported only when it is needed."""
 
 from __future__ import annotations
 

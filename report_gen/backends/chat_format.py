@@ -17,11 +17,11 @@ from report_gen.errors import CheckpointError
 _log = logging.getLogger(__name__)
 
 _TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
-"""Errors of a chat template, which is a program: it raises its own ones, or adds a list to a text."""
+"""Errors that a chat template causes: a template is a program, which can raise any of them."""
 
 _PROBE, _SYSTEM_PROBE = "text of the user", "text of the system"
 _PART = "'type':"
-"""Part of a message that a template printed as a Python list instead of reading it."""
+"""Text in the output of a template that prints a message as a Python list instead of reading its parts."""
 
 
 class ChatFormat:
@@ -73,9 +73,9 @@ class ChatFormat:
         messages = [replace(message, text=self._without_control_tokens(message.text)) for message in messages]
         if not self._has_template:
             placeholder = self._placeholder()
-            if len(images) > 1 and not placeholder:  # BLIP-2 would answer about the first one
+            if len(images) > 1 and not placeholder:  # BLIP-2 would use the first one only
                 raise one_image_error(len(images))
-            # Models without a template continue a text. Theirs begins with the images.
+            # Models without a template continue a text, which begins with the images.
             text = placeholder * len(images) + "\n".join(message.text for message in messages)
             return self._processor(images=[list(images)], text=[text], return_tensors="pt")
         if not self._has_system:
@@ -98,8 +98,8 @@ class ChatFormat:
         return text if _PROBE in text and _PART not in text else None
 
     def _placeholder(self) -> str:
-        """Return the token that stands for an image in a text; empty for models of one image without (BLIP-2, GIT)."""
-        # The processor of BLIP-2 inserts its tokens itself. That of PaliGemma does so as well, but warns.
+        """Return the token that represents an image in a text; empty if a model needs none (BLIP-2, GIT)."""
+        # The processors of BLIP-2 and PaliGemma insert the tokens themselves, but that of PaliGemma logs a warning.
         return "" if getattr(self._processor, "num_query_tokens", None) is not None else _image_token(self._processor)
 
     def _without_control_tokens(self, text: str) -> str:
@@ -142,7 +142,7 @@ def _image_token(processor: Any) -> str:
 
 
 def one_image_error(count: int) -> GenerationError:
-    """Return the error for a chat with another number of images than the one that a model takes."""
+    """Return the error for a chat whose number of images is not 1, although the model takes one image."""
     return GenerationError(
-        f"{count} images, and the model takes one; set images.max_images = 1 in the description, or give one image"
+        f"{count} images, but the model takes one; set images.max_images = 1 in the description, or give one image"
     )

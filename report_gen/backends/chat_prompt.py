@@ -7,7 +7,7 @@
     Indication: {indication}
     '''
 
-    [[example]]              # optional: answers that the model shall imitate
+    [[example]]              # optional: answers that the model should imitate
     user = "Write the findings and the impression of this study."
     assistant = "FINDINGS: The lungs are clear. IMPRESSION: No acute disease."
 
@@ -54,7 +54,7 @@ class ChatPrompt:
     """Empty for models without a system message."""
     user: Prompt
     examples: tuple[tuple[str, str], ...] = ()
-    """Texts of the user and of the assistant in earlier, invented chats without images."""
+    """Examples without images: the text of the user, and the answer of the assistant."""
 
     @property
     def placeholders(self) -> frozenset[str]:

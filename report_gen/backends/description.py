@@ -1,4 +1,4 @@
-"""Description of a model behind a backend: a small TOML file that says what to load, what to ask and what to expect."""
+"""Read the description of a model behind a backend: a TOML file with model, prompt, input and decoding."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ImageInput(FrozenModel):
 
 
 class DecodingDefaults(FrozenModel):
-    """Decoding unless the user chooses another. The fields are those of `Decoding`."""
+    """Decoding options of the model, which the user can override. The fields are those of `Decoding`."""
 
     method: Literal["greedy", "beam", "sample"] = "greedy"
     beams: int = Field(default=4, ge=1, le=64)
@@ -56,7 +56,7 @@ class DecodingDefaults(FrozenModel):
 
 
 class Runtime(FrozenModel):
-    """How the weights are loaded. Not for endpoints."""
+    """How the weights are loaded. Endpoints do not use these settings."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Data type of the weights. `auto`: that of the checkpoint on a GPU, float32 on a CPU."""
@@ -73,7 +73,7 @@ def _check_model(name: str) -> str:
 
 
 class BackendDescription(FrozenModel):
-    """A published model and how it is asked for a report."""
+    """A model, and how it is asked for a report."""
 
     name: ShortText
     """Name of the model in drafts and tables."""
@@ -86,11 +86,11 @@ class BackendDescription(FrozenModel):
     url: Annotated[str, Field(max_length=2000)] = ""
     """Address of an endpoint up to `/v1`, such as `http://127.0.0.1:8000/v1`."""
     token_variable: ShortText = ""
-    """Environment variable with the access token of an endpoint. The token itself must not stand here."""
+    """Environment variable with the access token of an endpoint. Do not write the token itself here."""
     timeout: float = Field(default=120, gt=0, le=86_400)
-    """Time for an answer of an endpoint, seconds."""
+    """Largest time for an answer of an endpoint, seconds."""
     concurrency: int = Field(default=1, ge=1, le=64)
-    """Number of requests that an endpoint gets at the same time."""
+    """Largest number of requests that an endpoint gets at the same time."""
     license: ShortText = ""
     """License of the weights, and what a user must accept to get them."""
     notice: Annotated[str, Field(max_length=1000)] = ""
@@ -153,7 +153,7 @@ def load_description(name_or_path: str | os.PathLike[str]) -> ModelDescription:
 
 
 def describe_hub_model(model: str) -> ModelDescription:
-    """Return the description of a model of the hub that the user named without one: an image-text model and defaults.
+    """Return a description with defaults for a model of the hub, which must be an image-text model.
 
     Args:
         model: Name at the hub, such as `google/medgemma-1.5-4b-it`.

@@ -36,7 +36,7 @@ class EncoderDecoderBackend(HubBackend):
 
     def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:
         images = [pixels for message in chat.messages for pixels in message.images]
-        if len(images) != 1:  # a text about the first image only would be taken for one about all
+        if len(images) != 1:  # a text about one image must not describe the whole study
             raise one_image_error(len(images))
         pixel_values = self._processor(Image.fromarray(images[0]), return_tensors="pt")["pixel_values"]
         return {"pixel_values": pixel_values.to(self._model.device, self._model.dtype)}

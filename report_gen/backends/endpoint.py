@@ -32,11 +32,11 @@ from report_gen.web_service import WebService, check_remote, parse_web_service, 
 TRIES = 3
 """Number of times that a request is sent."""
 FIRST_DELAY = 1.0
-"""Seconds before the second try, about; each further one waits twice as long."""
+"""Approximate pause before the second try, seconds. Each further pause is twice as long."""
 LONGEST_DELAY = 30.0
-"""Seconds. A server that asks for a longer pause is not asked again."""
+"""Longest pause before a try, seconds. If a server asks for a longer one, the request is not sent again."""
 _POLL_SECONDS = 0.05
-"""Time between two calls of `check_time`."""
+"""Time between two calls of `check_time`, seconds."""
 _MODELS_SECONDS = 10.0
 _MOST_NAMES, _LONGEST_NAME = 5, 60
 """Number and length of the names of models in an error."""
@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 class EndpointBackend:
     """A model behind a server.
 
-    As long as the server has answered no chat, a fault of the address, the token or the name of the model raises
+    Until the server has answered a chat, a fault of the address, the token or the name of the model raises
     CheckpointError, because other chats would fail as well. Later such a fault concerns one chat.
 
     Args:
@@ -78,7 +78,7 @@ class EndpointBackend:
 
     @property
     def info(self) -> BackendInfo:
-        """What the provenance says about the model. The server does not tell which weights it has."""
+        """What the provenance says about the model. The server does not state which weights it has."""
         # The name of a model at llama.cpp may be the path of its file.
         path = PurePath(self._model)
         service = self._server.service
@@ -202,7 +202,7 @@ def _parse_service(settings: BackendDescription, *, allow_remote: bool) -> WebSe
 
 
 def _remedy(status: int, message: str) -> str:
-    """Return what to do about an answer, from the words that vLLM, llama.cpp and Ollama use."""
+    """Return the remedy for an error of the server, from the words that vLLM, llama.cpp and Ollama use."""
     words = message.lower()
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return "reduce concurrency in the description of the model"

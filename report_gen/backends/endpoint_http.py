@@ -1,8 +1,8 @@
-"""HTTP requests to an endpoint, whose total time and length of answer are bounded, and which can be canceled.
+"""Send HTTP requests to an endpoint. They have a limit of total time and of length of the answer, and can be canceled.
 
-`http.client` is used because it gives access to the socket: a server that sends a byte now and then defeats a timeout
-of reading, and only the end of the connection ends the wait. It uses no proxies of the environment and follows no
-redirections, so images and token go to no other host than the one that the user named.
+`http.client` is used because it gives access to the socket: if a server sends a byte now and then, the timeout of a
+read never expires, and the wait ends only when the connection is closed. `http.client` uses no proxies of the
+environment and follows no redirections, so images and token go to no other host than the one that the user named.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from report_gen.backends.interface import GenerationError
 from report_gen.web_service import WebService, is_loopback
 
 LONGEST_ANSWER = 4 * 2**20
-"""Bytes of an answer. A token with its probability takes about 300 bytes."""
+"""Largest number of bytes of an answer. A token with its probability takes about 300 bytes."""
 _CONNECT_SECONDS = 10.0
 _HTTP_PORT, _HTTPS_PORT = 80, 443
 
@@ -42,7 +42,7 @@ class EndpointError(GenerationError):
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What an endpoint answered."""
+    """The answer of an endpoint."""
 
     status: int
     headers: HTTPMessage
@@ -74,7 +74,7 @@ class Cancellation:
 
     @contextmanager
     def watch(self, connected: socket.socket, seconds: float) -> Iterator[None]:
-        """End a connection when the time is over or the requests are canceled. Its reader then sees the end of data."""
+        """End a connection when the time is over or the requests are canceled. Reading then ends."""
         timer = Timer(seconds, _shut_down, [connected])
         timer.daemon = True
         with self._lock:
@@ -95,7 +95,7 @@ class EndpointServer:
 
     Args:
         service: Root of the API.
-        timeout: Seconds for an answer, for the errors.
+        timeout: Seconds for an answer, for error messages.
     """
 
     def __init__(self, service: WebService, timeout: float) -> None:
@@ -177,7 +177,7 @@ class EndpointServer:
             connection.request(method, self.service.path + path, body, headers)
             response = connection.getresponse()
             content = response.read(LONGEST_ANSWER + 1)
-            missing = response.length or 0  # `read` with a length does not complain about the end of a connection
+            missing = response.length or 0  # `read` with a length does not raise if the connection ends
         if monotonic() >= deadline:
             raise TimeoutError
         if len(content) > LONGEST_ANSWER:
@@ -192,8 +192,8 @@ class EndpointServer:
     def _broken(self, error: Exception, *, is_late: bool) -> EndpointError:
         if is_late or isinstance(error, TimeoutError):
             return EndpointError(
-                f"{self.service}: gave no whole answer in {self._timeout:g} s; raise timeout in the description of the "
-                "model, or reduce concurrency, images.size or decoding.max_tokens"
+                f"{self.service}: gave no complete answer in {self._timeout:g} s; raise timeout in the description of "
+                "the model, or reduce concurrency, images.size or decoding.max_tokens"
             )
         if isinstance(error, OSError | IncompleteRead):
             return EndpointError(
@@ -207,5 +207,5 @@ class EndpointServer:
 
 def _shut_down(connected: socket.socket) -> None:
     with suppress(OSError):  # closed already
-        # The method of SSLSocket would take the TLS object away from the thread that reads.
+        # `SSLSocket.shutdown` would remove the TLS object while another thread reads.
         socket.socket.shutdown(connected, socket.SHUT_RDWR)

@@ -15,7 +15,7 @@ from report_gen.strict_json import parse_json
 from report_gen.web_service import WebService
 
 _LONGEST_QUOTE = 100
-"""Characters of a message of the server in an error."""
+"""Largest number of characters of a message of the server in an error."""
 _ADDRESS = "give the address of a chat completions API up to /v1 as url"
 
 
@@ -37,7 +37,7 @@ class _Message(_StrictModel):
 
     @property
     def text(self) -> str:
-        """The answer. A refusal is one, whose recognition is not the task of a backend."""
+        """The answer, which may be a refusal: backends do not recognize refusals."""
         content = self.content or self.refusal or ""
         return content if isinstance(content, str) else "".join(part.text for part in content)
 
@@ -46,7 +46,7 @@ class _Choice(_StrictModel):
     message: _Message
     finish_reason: str | None = None
     logprobs: Any = None
-    """Not every server gives them, and no fault in them is worth the loss of the answer."""
+    """Log probabilities of the tokens. They are checked later, because an answer is usable without them."""
 
 
 class _Completion(_StrictModel):
@@ -104,7 +104,7 @@ def server_message(answer: HttpAnswer, secret: str = "") -> str:
     """Return the message of an answer that reports an error, on one short line; "" if there is none.
 
     Args:
-        answer: The answer, of a layout of OpenAI, of earlier versions of vLLM, or of FastAPI.
+        answer: The answer in the layout of OpenAI, of earlier versions of vLLM, or of FastAPI.
         secret: A text that the server may repeat and that is left out.
     """
     try:

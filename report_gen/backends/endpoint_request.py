@@ -43,6 +43,6 @@ def _message(message: ChatMessage) -> dict[str, Any]:
 
 def _data_url(pixels: Pixels) -> str:
     png = io.BytesIO()
-    # Each candidate encodes the images, so that no more than `concurrency` requests are in memory: speed before size.
+    # Images are encoded for each candidate, so that at most `concurrency` requests are in memory. Level 1 is fast.
     PIL.Image.fromarray(pixels).save(png, format="PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode()}"

@@ -1,4 +1,4 @@
-"""Generation and probabilities that all backends with a model of transformers share."""
+"""Generate texts and their token probabilities with a model of transformers, whatever its backend is."""
 
 from __future__ import annotations
 
@@ -140,10 +140,10 @@ class _MixedRowsError(Exception):
 
 
 class _CheckScores(LogitsProcessor):  # type: ignore[misc]  # transformers is not typed
-    """Ends the generation if the network gives no numbers, or if it mixes up the images of texts and beams.
+    """Ends the generation if scores are not finite, or if the images of texts and beams are mixed up.
 
     `generate` repeats each tensor of the inputs for every text or beam. Many models have the images of all texts in one
-    list, which is then in another order than the texts, unless transformers handles this model. Nothing else would show
+    list, which is then in another order than the texts, unless transformers handles this model. No other check detects
     that a text is about the wrong images.
     """
 

@@ -1,4 +1,4 @@
-"""Why a model of a hub cannot be loaded, in one sentence with the remedy."""
+"""Explain why a model of a hub cannot be loaded, in one sentence with the remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from report_gen.model import LOADING_ERRORS
 
 _DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
-# The first kind that matches the error or one of its causes gives the sentence. A gated model is also a "not found".
+# The first kind that matches the error or one of its causes is used. GatedRepoError is also a RepositoryNotFoundError.
 _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (
         (GatedRepoError,),
@@ -34,7 +34,7 @@ _REASONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
         (RepositoryNotFoundError, HFValidationError),
         "no such folder, and no such model at the hub; correct the name, or run `hf auth login` for a private one",
     ),
-    ((RevisionNotFoundError,), "the hub has no such revision; correct `revision`"),
+    ((RevisionNotFoundError,), "the hub has no such revision; correct revision in the description of the model"),
     ((HfHubHTTPError,), "the hub answers with an error; try again later"),
     (
         (OfflineModeIsEnabled, LocalEntryNotFoundError, HTTPError),

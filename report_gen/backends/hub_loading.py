@@ -65,7 +65,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
         device: As in `resolve_device`. A device other than `auto` has precedence over `runtime.device_map`.
 
     Raises:
-        CheckpointError: The model is not found, cannot be had, or does not fit the backend.
+        CheckpointError: The model is not found, cannot be downloaded, or does not fit the backend.
         ResourceError: Memory is exhausted.
         UsageError: The device or quantization is not available on this computer.
     """
@@ -82,7 +82,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     with explained(name, "no config.json of transformers; give a folder or a hub name of such a model"), quiet():
         path = Path(cached_file(location, "config.json", **where))
         commit = "" if is_local else extract_commit_hash(str(path), None) or ""
-        if commit:  # all files of one commit, also if the branch moves meanwhile
+        if commit:  # all files are then of one commit, even if the branch changes
             where["revision"] = commit
         config, _ = PreTrainedConfig.get_config_dict(location, **where)
         _check_kind(config, model_types, name)

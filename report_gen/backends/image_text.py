@@ -49,7 +49,7 @@ class ImageTextBackend(HubBackend):
         images = [Image.fromarray(pixels) for message in chat.messages for pixels in message.images]
         if len(images) > self._max_images:
             raise GenerationError(
-                f"{len(images)} images, and the model takes {self._max_images}; give fewer images, or raise "
+                f"{len(images)} images, but the model takes {self._max_images}; give fewer images, or raise "
                 "images.max_images in the description if the model was trained for more"
             )
         encoded = self._format.encode(chat.messages, images).to(self._model.device, dtype=self._model.dtype)

@@ -1,4 +1,4 @@
-"""The interface of a backend: a published model that answers a chat with images by a text.
+"""The interface of a backend: a model that answers a chat with images with a text.
 
 A backend knows nothing of studies, reports and findings. `drafting` prepares the images and the prompt, and reads the
 answer. `report_gen/generation/README.md` describes how to add a backend.
@@ -71,7 +71,7 @@ class BackendInfo:
     dtype: str = ""
     """Data type or quantization, such as `bfloat16`; empty for an endpoint."""
     remote: str = ""
-    """Host to which the images are sent if it is not this machine; empty otherwise."""
+    """Host to which the images are sent if it is another computer; empty otherwise."""
 
 
 class GenerationError(ReportGenError):

@@ -28,7 +28,7 @@ _PERSONAL = re.compile(r"\b(?:I|me|my|you|your)\b(?![.)])", re.IGNORECASE)
 _LATIN = re.compile(r"[A-Za-z]")
 _LETTER = re.compile(r"[^\W\d_]")
 _LONGEST = 2000
-"""Number of characters of a sentence that are searched."""
+"""Largest number of characters of a sentence that are searched."""
 
 
 def is_refusal(sentence: str) -> bool:
@@ -42,7 +42,7 @@ def is_remark(sentence: str) -> bool:
 
 
 def content_start(sentence: str) -> int:
-    """Return where a sentence begins to describe the images: behind an introduction, or behind an excuse with "but".
+    """Return where a sentence begins to describe the images: after an introduction, or after an excuse with "but".
 
     "Here is the report: The lungs are clear." describes them from "The", "I am not a doctor, but the lungs are clear."
     from "the". Other sentences begin at 0, also those that describe nothing.
@@ -57,7 +57,7 @@ def content_start(sentence: str) -> int:
 
 
 def may_describe_images(sentence: str) -> bool:
-    """Return whether a sentence has a word of reports. One in another script than Latin may describe images as well.
+    """Return whether a sentence has a word that occurs in reports, or is not in the Latin script.
 
     Words about images do not count if the model speaks of itself or to the user: "I only received text, no image".
     """

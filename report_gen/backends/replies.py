@@ -24,22 +24,22 @@ from report_gen.labeling import report_parts
 from report_gen.records import DESCRIBING_SECTIONS, Section, SectionName, Sentence
 
 _LONGEST_ANSWER = 40_000
-"""Number of characters of an answer that are read. Long reports have 10,000."""
+"""Largest number of characters of an answer that are read. Long reports have 10,000."""
 _LONGEST_SENTENCE = 400
-"""Number of words from which a sentence is none of a report."""
+"""Largest number of words of a sentence. Longer ones are left out."""
 _LONGEST_WORD = 100
-"""Number of characters from which a word is none of a report."""
+"""Largest number of characters of a word. Sentences with a longer one are left out."""
 _MOST_SENTENCES = 200
-"""Number of sentences of a section. Models that count without end write more."""
+"""Largest number of sentences of a section. A model that counts without end writes more."""
 _FEWEST_ECHOED = 8
-"""Number of words of the prompt at the beginning of an answer that are taken for an echo."""
+"""Least number of words of the prompt at the beginning of an answer that count as an echo."""
 _LONGEST_QUOTE = 200
-"""Number of characters of the reply in a problem."""
+"""Largest number of characters that a problem quotes from the reply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedReply:
-    """The report in a reply, and what the reply has besides."""
+    """The report in a reply, and what else the reply contains."""
 
     text: GeneratedText
     """FINDINGS and IMPRESSION; without sections if the reply has no usable report."""
@@ -48,7 +48,7 @@ class ParsedReply:
     refusal: str = ""
     """The sentence by which the model refuses; empty if the reply has a report."""
     problem: str = ""
-    """Why the reply has no usable report, one sentence; empty if it has one."""
+    """Why the reply has no usable report, in a part of a sentence; empty if it has one."""
     notices: tuple[str, ...] = ()
     """What was removed from the reply, one sentence each."""
 
@@ -67,11 +67,11 @@ def parse_reply(reply: Reply, prompt: str = "") -> ParsedReply:
     thinking = find_thinking(reply.text)
     left_out = _LeftOut()
     if thinking.characters:
-        left_out.notices.append(f"A thinking part of {thinking.characters} characters was removed from the reply")
+        left_out.notices.append(f"a thinking part of {thinking.characters} characters was removed from the reply")
     answer = PositionedText.from_spans(reply.text, thinking.answer)
     if len(answer.text) > _LONGEST_ANSWER:
         answer = answer.cut(0, _LONGEST_ANSWER)
-        left_out.notices.append(f"The reply was cut after {_LONGEST_ANSWER} characters")
+        left_out.notices.append(f"the reply was cut after {_LONGEST_ANSWER} characters")
     answer = answer.cut(*answer_of_chat(answer.text))
     own = _without_echo(answer, prompt)
     plain, other_json = replace_json(own)
@@ -108,16 +108,16 @@ class _LeftOut:
     deidentified: int = 0
 
     def all_notices(self) -> tuple[str, ...]:
-        """Return one sentence for each kind."""
+        """Return one notice for each kind."""
         outside = list(dict.fromkeys(self.names))
         if self.remarks:
             outside.append(_count(self.remarks, "remark") + " to the user")
         if outside:
-            self.notices.append(f"Text outside FINDINGS and IMPRESSION was left out: {', '.join(outside)}")
+            self.notices.append(f"text outside FINDINGS and IMPRESSION was left out: {', '.join(outside)}")
         if self.repeated:
-            self.notices.append(f"The model repeated itself: {_count(self.repeated, 'repetition')} left out")
+            self.notices.append(f"the model repeated itself: {_count(self.repeated, 'repetition')} left out")
         if self.endless:
-            self.notices.append(f"Text without end or words was left out: {_count(self.endless, 'sentence')}")
+            self.notices.append(f"{_count(self.endless, 'sentence')} left out: too long, or too many in a section")
         if self.deidentified:
             self.notices.append(f"{_count(self.deidentified, 'sentence')} with a de-identification mark left out")
         return tuple(self.notices)
@@ -220,14 +220,14 @@ def _refusal(plain: PositionedText) -> str:
 def _problem(refusal: str, thinking: Thinking, answer: str, *, other_json: bool, echoed: bool) -> str:
     """Return why a reply has no usable report."""
     if refusal:
-        return f'The model refused: "{refusal}"'
+        return f'the model refused: "{refusal}"'
     if answer.strip():
         quote = shorten(answer.strip(), _LONGEST_QUOTE)
         return (
-            "The reply is JSON without findings and impression" if other_json else f'The reply is no report: "{quote}"'
+            "the reply is JSON without findings and impression"
+            if other_json
+            else f'no sentence of the reply describes an image: "{quote}"'
         )
     if thinking.unfinished:
-        return (
-            "The reply is a thinking part that was not finished, without an answer; raise the maximum number of tokens"
-        )
-    return "The reply repeats the prompt" if echoed else "The reply is empty"
+        return "the reply is a thinking part that was not finished, without an answer"
+    return "the reply repeats the prompt" if echoed else "the reply is empty"

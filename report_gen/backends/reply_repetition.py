@@ -9,7 +9,7 @@ _WORD = re.compile(r"\w+")
 _LONGEST_PHRASE = 20
 """Largest number of words of a phrase that is searched for repetitions."""
 _FEWEST = 3
-"""Number of times that a phrase occurs in a row in a loop. "Very, very small" is none."""
+"""Least number of times that a phrase occurs in a row in a loop. "Very, very small" is not a loop."""
 
 
 def words_of(sentence: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Read the output of `generate` of transformers: new tokens, their probabilities, and their places in the text."""
+"""Read the output of `generate` of transformers: new tokens, their probabilities, and their positions in the text."""
 
 from __future__ import annotations
 

@@ -71,10 +71,10 @@ def evaluate(
     preset: Preset = "raw",
     json: Annotated[Path | None, typer.Option(help="Write scores and drafts to this JSON file.")] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with charts to this file; of one model, needs reports.")
+        Path | None, typer.Option(help="Write a page with charts to this file; with one model, needs reports.")
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option(help="Write one row per report, and model, to this file; needs reports.")
+        Path | None, typer.Option(help="Write one row per report and model to this file; needs reports.")
     ] = None,
     calibration: Annotated[
         Path | None,
@@ -114,8 +114,9 @@ def evaluate(
 ) -> None:
     """Score models on a corpus. Drafts from own, shuffled and blank images are compared.
 
-    Several models are loaded one after the other, each when the memory of the one before is free. They are compared on
-    the studies that all of them draft. The files are written after each model. A model that fails is left out.
+    Several models are loaded one after the other, and the memory of each is freed before the next one. They are
+    compared on the studies that all of them draft. The files are written after each model. A model that fails is left
+    out.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")

@@ -56,7 +56,7 @@ class ComparisonFiles:
 def find_models(
     names: Sequence[str], *, base: str | None, device: str, dtype: DtypeName, allow_remote: bool
 ) -> dict[str, Callable[[], Drafter]]:
-    """Find several models before the first is loaded, because a wrong name must not be found after hours.
+    """Find several models before the first one is loaded, so that a wrong name is reported at once.
 
     Args:
         names: Names of models, see `find_source`, or `embedded`.
@@ -128,7 +128,7 @@ def evaluate_models(
                 continue
             finished.append(result)
             comparer = comparer or Comparer(replace(method, schema=runs.corpus.schema), runs.corpus)
-            if number < len(models):  # what is finished must survive the end of the program
+            if number < len(models):  # results must not be lost if the program ends early
                 _write_early(files, comparer, finished, failed)
         if comparer is not None:
             _finish(files, comparer.compare(finished, failed))
@@ -145,7 +145,7 @@ def _model_runs(
     decoding: DecodingChoice,
     seed: int,
 ) -> ModelRuns:
-    """Return what runs the models; the progress bars have their short names."""
+    """Return the runner of the models; the progress bars show their short names."""
     from report_gen.evaluation import ModelRuns, RunOptions, short_names
 
     short = dict(zip(names, short_names(names), strict=True))

@@ -59,6 +59,8 @@ class CorpusChoice:
         if self.report_options and not any(map(evaluation.has_report, rows)):
             options = " and ".join(self.report_options)
             verb = "show" if len(self.report_options) > 1 else "shows"
-            raise UsageError(f"{options} {verb} reports, and none of these studies has findings; use --json")
+            raise UsageError(
+                f"{options} {verb} reports, and none of these studies has a report with findings; use --json"
+            )
         labels = read_nih_labels(self.path, layout=self.layout)
         return evaluation.EvaluationCorpus.collect(studies, rows, schema, nearest=self.nearest, nih_labels=labels)

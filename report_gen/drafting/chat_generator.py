@@ -125,7 +125,7 @@ class ChatGenerator:
         index, text = with_agreement([one.text for one in usable])
         notices = [*item.notices, *usable[index].notices]
         if len(usable) < len(parsed):
-            notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} answers of the model were no reports")
+            notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} replies of the model left out: no report")
         return GeneratedDraft(
             text=text,
             confidence="token probability" if usable[index].text.confidence is not None else "agreement",

@@ -180,7 +180,7 @@ def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
     try:
         folder = find_checkpoint(name)
     except CheckpointError as error:
-        raise CheckpointError(f"{error}, a description: {', '.join(built_in_descriptions())}, or hf:NAME") from error
+        raise CheckpointError(f"{error}; a description: {', '.join(built_in_descriptions())}; or hf:NAME") from error
     model_type = _transformers_type(folder)
     return DescribedSource(describe_folder(folder, model_type)) if model_type else CheckpointSource(folder)
 

@@ -1,4 +1,4 @@
-"""Compare several models on the studies that all of them drafted: scores, tests of every two models, and costs."""
+"""Compare several models on the studies that all of them drafted: scores, tests of each pair of models, and costs."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ class ReferenceScores:
     image_use: Mapping[str, Mapping[str, tuple[Difference, ...]]]
     """Scores with own images minus those with control images, by the names of model and control."""
     pairs: tuple[PairTest, ...]
-    """Tests of every two models."""
+    """Tests of each pair of models."""
 
     def uses_images(self, model: str, control: str) -> bool:
-        """Return whether a score of a model is higher with own than with control images beyond noise."""
+        """Return whether a score of a model is higher with own than with control images, beyond its interval."""
         return any(one.interval[0] > 0 for one in self.image_use[model][control])
 
 
@@ -87,7 +87,7 @@ class Comparison:
 
 
 class Comparer:
-    """Compares the models that have finished, as they come. Scores are computed once per model and set of studies.
+    """Compares the models that have finished so far. Scores are computed once per model and set of studies.
 
     Args:
         method: How the drafts are scored.

@@ -50,7 +50,7 @@ def _body(comparison: Comparison) -> Iterator[str]:
         yield f'<p class="notice">{escape(notice)}</p>'
     yield "<h2>Models</h2>"
     yield _overview(comparison)
-    yield "<p><small>Uses images: a score with own images is higher than with shuffled ones, beyond its 95% interval. "
+    yield "<p><small>uses images: a score with own images is higher than with shuffled ones, beyond its 95% interval. "
     yield f"{escape(COST_NOTE)}.</small></p>"
     for part in comparison.parts:
         yield from _scores(part)
@@ -111,11 +111,11 @@ def _scores(part: ReferenceScores) -> Iterator[str]:
 
 
 def _image_use(part: ReferenceScores) -> Iterator[str]:
-    """Draw the scores with own and control images below each other; the notes are the differences."""
+    """Draw the scores with own and control images below each other, with their differences."""
     yield f"<h2>Use of the image, against the {part.against}</h2>"
     yield (
-        "<p>Pale: the same model with the images of another study (shuffled) or with gray images (blank), and how much "
-        "lower it scores. A model that uses the image scores lower with both.</p>"
+        "<p>Pale: the same model with the images of another study (shuffled) or with gray images (blank). The number "
+        "is the score with own images minus this score: it is above 0 if the model uses the image.</p>"
     )
     for name in part.names:
         bars = []
@@ -130,7 +130,7 @@ def _image_use(part: ReferenceScores) -> Iterator[str]:
 
 
 def _pairs(part: ReferenceScores) -> Iterator[str]:
-    yield f"<h2>Every two models, against the {part.against}</h2>"
+    yield f"<h2>Each pair of models, against the {part.against}</h2>"
     yield (
         "<p>Row minus column: difference, its 95% interval, and the p-values of bootstrap and randomization, corrected "
         f"by the method of Holm for the number of pairs. Marked: both are below {_SIGNIFICANT}. The JSON file has the "

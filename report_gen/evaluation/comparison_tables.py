@@ -1,4 +1,4 @@
-"""Render a comparison of models for the terminal: one row per model, and a table for every two models."""
+"""Render a comparison of models for the terminal: one row per model, and a table for each pair of models."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ def _draft_control(
 
 
 def _empty_report(drafter: Drafter) -> Report:
-    """Return the report of a model that wrote none: without text, and nothing is known about its findings."""
+    """Return an empty report for a model that wrote none. The state of its findings is unknown."""
     schema = drafter.schema
     findings = (
         Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal, from_text=True)

@@ -65,7 +65,7 @@ class RunOptions:
     decoding: DecodingChoice
     seed: int
     track: Callable[[str], Track]
-    """Returns what shows the progress of a model, from the name that the user gave."""
+    """Returns the progress bar of a model, from the name that the user gave."""
 
 
 class ModelRuns:
@@ -148,7 +148,7 @@ def short_names(given: Sequence[str]) -> list[str]:
 def _check_findings(own: FindingSchema, scored: FindingSchema) -> None:
     """Raise UsageError if a model and the scores have no finding in common: each score would be 0, whatever it writes.
 
-    Wording could still be compared, but the studies that the two models were made for can hardly be the same.
+    Such models are made for different studies, so a comparison of their wording has no meaning either.
     """
     if own.abnormalities and scored.abnormalities and not set(own.abnormalities) & set(scored.abnormalities):
         raise UsageError(
@@ -164,7 +164,7 @@ def _attempt(given: str, action: Callable[[], T]) -> T | FailedModel:
     except ReportGenError as error:
         _log.debug("the error was raised here:", exc_info=True)
         return FailedModel(given=given, reason=str(error), exit_code=error.exit_code)
-    except Exception as error:  # noqa: BLE001 - a fault of one model must not cost the drafts of the others
+    except Exception as error:  # noqa: BLE001 - the other models must go on
         _log.debug("the fault was raised here:", exc_info=True)
         if is_out_of_memory(error):
             reason = "memory is exhausted; choose a smaller --dtype, or evaluate the model on another computer"

@@ -1,4 +1,4 @@
-"""Functions that `generate` of transformers calls at each token: sampling with own random numbers, a check of time."""
+"""Functions that `generate` of transformers calls at each token: sampling by a `Sampler`, and a check of time."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ _FEWEST_LATIN = 0.5
 
 
 def looks_english(text: str) -> bool:
-    """Return whether a report seems to be in English; a text without a frequent word of any language is.
+    """Return whether a report seems to be in English. A text without a frequent word of any language counts as English.
 
     A text is in another language if its letters are not Latin ones, or if it contains more than half as many frequent
     words of other languages as of English, so that a report in two languages is not taken for English.

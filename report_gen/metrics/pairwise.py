@@ -1,4 +1,4 @@
-"""Test the difference of every two systems, with a correction for the number of tests."""
+"""Test the difference of each pair of systems, with a correction for the number of tests."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def measure_systems(
 def compare_pairs(
     measures: Mapping[str, Sequence[Measure]], names: Sequence[str], *, draws: int, seed: int
 ) -> tuple[PairTest, ...]:
-    """Compare every two systems by paired bootstrap and approximate randomization.
+    """Compare each pair of systems by paired bootstrap and approximate randomization.
 
     Args:
         measures: The same measures of each system for the same reports, by the name of the system.

@@ -59,7 +59,7 @@ def test_samples_are_reproducible_and_the_image_matters(vit_gpt2: Path) -> None:
 def test_another_number_of_images_than_one_is_an_error_of_that_chat(vit_gpt2: Path, images: int) -> None:
     answers = list(load(vit_gpt2).generate([chat(images), chat(1)], Decoding(max_tokens=2), no_deadline))
     assert isinstance(answers[0], GenerationError)
-    assert str(answers[0]).startswith(f"{images} images, and the model takes one; set images.max_images = 1")
+    assert str(answers[0]).startswith(f"{images} images, but the model takes one; set images.max_images = 1")
     assert isinstance(answers[1], tuple)
 
 

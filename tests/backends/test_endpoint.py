@@ -362,7 +362,7 @@ def test_a_slow_server_is_left_at_the_timeout(tmp_path: Path, answer: Answer) ->
         assert 0.5 <= time.monotonic() - start < 5
         assert len(stub.requests) == 1
     assert str(error) == (
-        f"{stub.url}: gave no whole answer in 0.5 s; raise timeout in the description of the model, or reduce "
+        f"{stub.url}: gave no complete answer in 0.5 s; raise timeout in the description of the model, or reduce "
         "concurrency, images.size or decoding.max_tokens"
     )
 
@@ -507,7 +507,7 @@ def test_the_certificate_of_the_server_is_verified(tmp_path: Path, monkeypatch: 
         first, second = ask(stub, tmp_path, chats=2, timeout=1)
         assert time.monotonic() - start < 5
     assert first == (CLEAR,)
-    assert "gave no whole answer in 1 s" in str(second)
+    assert "gave no complete answer in 1 s" in str(second)
 
 
 def test_a_token_is_sent_and_never_shown(

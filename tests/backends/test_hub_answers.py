@@ -67,7 +67,7 @@ def test_a_model_is_downloaded_and_its_commit_recorded(
         ),
         (404, "RepoNotFound", "no such folder, and no such model at the hub; correct the name, or run `hf auth login`"),
         (401, "RepoNotFound", "no such folder, and no such model at the hub; correct the name, or run `hf auth login`"),
-        (404, "RevisionNotFound", "the hub has no such revision; correct `revision`"),
+        (404, "RevisionNotFound", "the hub has no such revision; correct revision in the description"),
         (400, "", "the hub answers with an error; try again later"),
     ],
 )

@@ -278,7 +278,7 @@ def test_a_model_without_a_place_for_a_second_image(tmp_path: Path) -> None:
     folder = write_blip2(tmp_path / "blip2")
     backend = ImageTextBackend(describe(folder))
     single, double = backend.generate([chat(1), chat(2)], Decoding(method="greedy", max_tokens=6), no_deadline)
-    assert str(double).startswith("2 images, and the model takes one; set images.max_images = 1")
+    assert str(double).startswith("2 images, but the model takes one; set images.max_images = 1")
     assert isinstance(single, tuple)
     model, processor = AutoModelForImageTextToText.from_pretrained(folder).eval(), AutoProcessor.from_pretrained(folder)
     inputs = processor(images=Image.fromarray(chat(1).messages[0].images[0]), text=PROMPT, return_tensors="pt")
@@ -319,7 +319,7 @@ def test_too_many_images_are_an_error_of_that_chat_only(llava: Path) -> None:
     backend = ImageTextBackend(describe(llava, images={"max_images": 2}))
     answers = list(backend.generate([chat(3), chat(2)], Decoding(method="greedy", max_tokens=2), no_deadline))
     assert isinstance(answers[0], GenerationError)
-    assert str(answers[0]).startswith("3 images, and the model takes 2; give fewer images")
+    assert str(answers[0]).startswith("3 images, but the model takes 2; give fewer images")
     assert isinstance(answers[1], tuple)
 
 

@@ -165,7 +165,7 @@ def test_a_refusal_is_no_report(text: str) -> None:
     parsed = parse_reply(Reply(text=text))
     assert parsed.text.sections == ()
     assert parsed.refusal
-    assert parsed.problem == f'The model refused: "{parsed.refusal}"'
+    assert parsed.problem == f'the model refused: "{parsed.refusal}"'
     assert parsed.text.confidence is None
 
 
@@ -197,7 +197,7 @@ def test_a_disclaimer_beside_a_report_is_left_out(text: str) -> None:
     parsed = parse_reply(Reply(text=text))
     assert (parsed.text.text, parsed.refusal) == ("The lungs are clear.", "")
     assert len(parsed.notices) == 1
-    assert parsed.notices[0].startswith("Text outside FINDINGS and IMPRESSION was left out: ")
+    assert parsed.notices[0].startswith("text outside FINDINGS and IMPRESSION was left out: ")
 
 
 def test_a_description_behind_an_excuse_is_kept() -> None:

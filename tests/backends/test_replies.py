@@ -88,7 +88,7 @@ def test_a_reply_of_gpt() -> None:
         "IMPRESSION": ["No acute cardiopulmonary disease."],
     }
     assert parsed.notices == (
-        "Text outside FINDINGS and IMPRESSION was left out: text before the first section, Technique, Recommendations",
+        "text outside FINDINGS and IMPRESSION was left out: text before the first section, Technique, Recommendations",
     )
 
 
@@ -110,7 +110,7 @@ def test_a_reply_of_medgemma() -> None:
     }
     length = MEDGEMMA.index("Okay")
     assert parsed.thinking_characters == length
-    assert parsed.notices[0] == f"A thinking part of {length} characters was removed from the reply"
+    assert parsed.notices[0] == f"a thinking part of {length} characters was removed from the reply"
 
 
 def test_a_reply_of_qwen() -> None:
@@ -180,7 +180,7 @@ def test_an_echo_of_the_prompt_is_left_out() -> None:
     prompt = "Write the report of this chest radiograph for a radiologist.\nDescribe the heart."
     echoed = parse_reply(Reply(text=f"{prompt}\n\nThe heart is large."), prompt)
     assert sentences(echoed) == {"FINDINGS": ["The heart is large."]}
-    assert parse_reply(Reply(text=prompt), prompt).problem == "The reply repeats the prompt"
+    assert parse_reply(Reply(text=prompt), prompt).problem == "the reply repeats the prompt"
     assert sentences(parse_reply(Reply(text="Write of the heart."), prompt)) == {"FINDINGS": ["Write of the heart."]}
 
 

@@ -20,20 +20,23 @@ def sentences(parsed: ParsedReply) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "The reply is empty"),
-        (" \n\t", "The reply is empty"),
-        ("<think></think>", "The reply is empty"),
+        ("", "the reply is empty"),
+        (" \n\t", "the reply is empty"),
+        ("<think></think>", "the reply is empty"),
         (
             "<think>The lungs are clear.",
-            "The reply is a thinking part that was not finished, without an answer; raise the maximum number of tokens",
+            "the reply is a thinking part that was not finished, without an answer",
         ),
-        ('{"name": "x", "text": "The lungs are clear."}', "The reply is JSON without findings and impression"),
-        ("...!?", 'The reply is no report: "...!?"'),
-        ("1 2 3\n4", 'The reply is no report: "1 2 3 4"'),
-        ("Roses are red,\nviolets are blue.", 'The reply is no report: "Roses are red, violets are blue."'),
-        ("a" * 300, f'The reply is no report: "{"a" * 200}..."'),
-        ("Okay.", 'The reply is no report: "Okay."'),
-        ("FINDINGS:\n\nIMPRESSION:", 'The reply is no report: "FINDINGS: IMPRESSION:"'),
+        ('{"name": "x", "text": "The lungs are clear."}', "the reply is JSON without findings and impression"),
+        ("...!?", 'no sentence of the reply describes an image: "...!?"'),
+        ("1 2 3\n4", 'no sentence of the reply describes an image: "1 2 3 4"'),
+        (
+            "Roses are red,\nviolets are blue.",
+            'no sentence of the reply describes an image: "Roses are red, violets are blue."',
+        ),
+        ("a" * 300, f'no sentence of the reply describes an image: "{"a" * 200}..."'),
+        ("Okay.", 'no sentence of the reply describes an image: "Okay."'),
+        ("FINDINGS:\n\nIMPRESSION:", 'no sentence of the reply describes an image: "FINDINGS: IMPRESSION:"'),
     ],
 )
 def test_a_reply_without_a_report_says_why(text: str, problem: str) -> None:
@@ -48,7 +51,7 @@ def test_repeated_sentences_are_left_out() -> None:
         "FINDINGS": ["The lungs are clear.", "The heart is normal."],
         "IMPRESSION": ["The lungs are clear."],
     }
-    assert parsed.notices == ("The model repeated itself: 4 repetitions left out",)
+    assert parsed.notices == ("the model repeated itself: 4 repetitions left out",)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_endless_text_is_left_out() -> None:
     words = " ".join(f"word{number}" for number in range(401))
     parsed = parse(f"The lungs are clear. The {words}. The {'ah' * 51}.")
     assert sentences(parsed) == {"FINDINGS": ["The lungs are clear."]}
-    assert parsed.notices == ("Text without end or words was left out: 2 sentences",)
+    assert parsed.notices == ("2 sentences left out: too long, or too many in a section",)
     counted = parse(" ".join(f"Nodule {number} is stable." for number in range(250)))
     assert len(counted.text.sections[0].sentences) == 200
 

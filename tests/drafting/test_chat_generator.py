@@ -149,7 +149,7 @@ def test_token_probabilities_have_precedence_over_agreement(tmp_path: Path) -> N
 def test_answers_that_are_no_reports_are_counted(tmp_path: Path) -> None:
     refusal = "I'm sorry, but I can't help with that."
     report = draft(tmp_path, refusal, REPORT, decoding=Decoding(method="sample", candidates=2))
-    assert "1 of 2 answers of the model were no reports" in report.notices
+    assert "1 of 2 replies of the model left out: no report" in report.notices
 
 
 def test_a_study_outside_the_scope_is_refused_unless_it_is_forced(tmp_path: Path) -> None:

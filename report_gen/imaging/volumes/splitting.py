@@ -45,7 +45,7 @@ def split_by_frame(images: Sequence[Image]) -> list[tuple[Image, ...]]:
     """Group slices of the same frame of reference (PS3.3 C.7.4.1), in the order of the images.
 
     If a frame has only one slice, nothing is split: some anonymizers give every file a Frame of Reference UID of its
-    own, and the positions of such files can be compared all the same.
+    own, and the positions of such files can be compared nevertheless.
 
     Args:
         images: Images with a usable plane.

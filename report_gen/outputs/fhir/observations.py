@@ -37,7 +37,7 @@ def observations(context: FhirContext) -> Iterator[tuple[str, Json]]:
         yield url, resource
     for finding in report.findings:
         url, resource = _observation(context, terms.FINDING, finding.name, _finding(finding))
-        if finding.from_text and sections:  # the labeler has not seen the images
+        if finding.from_text and sections:  # the labeler reads the text, not the images
             resource["derivedFrom"] = [{"reference": section} for section in sections]
         yield url, resource
     for attribute in report.attributes:
