@@ -1,6 +1,6 @@
 """The training engine: a step, a stage, the loop over stages, the session; validation, model building, checkpoints."""
 
-from .checkpoint_choice import choose_studies, draft_studies
+from .checkpoint_choice import choose_studies, draft_studies, rank, score_drafts, spread_evenly
 from .model_building import build_model, describe_decoder, fill_encoder
 from .precision import is_bf16_faster
 from .run_context import RunContext
@@ -19,5 +19,8 @@ __all__ = [
     "fill_encoder",
     "forward",
     "is_bf16_faster",
+    "rank",
+    "score_drafts",
+    "spread_evenly",
     "train",
 ]
