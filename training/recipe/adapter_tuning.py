@@ -59,8 +59,8 @@ class TuningRecipe(RunSettings, TrainingSteps):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Data type of the frozen weights, and arithmetic of the forward pass; trained weights are float32. `auto`: that of
     the description."""
-    gradient_checkpointing: bool = True
-    """Recompute activations in the backward pass: less memory, about a third more time."""
+    checkpoint_activations: bool = True
+    """Recompute activations in the backward pass (gradient checkpointing): less memory, about a third more time."""
 
     @model_validator(mode="after")
     def _check(self) -> TuningRecipe:
