@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ FAMILIES: Mapping[str, Callable[[Path], Path]] = {
     "gemma3": write_gemma3,
     "paligemma": write_paligemma,
     "qwen2_5_vl": write_qwen2_5_vl,
-    "vit_gpt2": write_vit_gpt2,
+    "vit_gpt2": partial(write_vit_gpt2, attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0),
 }
 REPORTS = (
     ("The heart is enlarged.", "Cardiomegaly."),
@@ -42,7 +43,9 @@ def write_corpus(folder: Path, studies: int = 2, *, reports: bool = True) -> Pat
         pixels[8 * (number // 2) :][:8] //= 2
         Image.fromarray(pixels).save(folder / f"{number}.png")
         findings, impression = REPORTS[number % 2] if reports else ("", "")
-        row = {"images": [f"{number}.png"], "findings": findings, "impression": impression}
+        row: dict[str, Any] = {"images": [f"{number}.png"], "findings": findings, "impression": impression}
+        if not reports:
+            row["Cardiomegaly"] = number % 2
         rows += [
             {**row, "study_id": f"{split}-{number}", "patient_id": f"{split}-{number}", "split": split}
             for split in ("train", "val")
