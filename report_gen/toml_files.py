@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**20
 """Largest file that is read, bytes. No file that a person writes is larger."""
+
+
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
 
 def read_toml_file(path: Path, kind: str, *, hint: str = "") -> dict[str, Any]:
@@ -68,14 +72,18 @@ def _toml_lines(content: Mapping[str, Any], path: str) -> Iterator[str]:
     for key, value in content.items():
         if value is not None and not _holds_tables(value):
             # A text of JSON is one of TOML, except for the character DEL.
-            yield f"{json.dumps(key)} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+            yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
     for key, value in tables:
-        inner = f"{path}.{json.dumps(key)}".lstrip(".")
+        inner = f"{path}.{_toml_key(key)}".lstrip(".")
         if isinstance(value, Mapping):
             yield from ("", f"[{inner}]", *_toml_lines(value, inner))
         else:
             for item in value:
                 yield from ("", f"[[{inner}]]", *_toml_lines(item, inner))
+
+
+def _toml_key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 
 def _holds_tables(value: Any) -> bool:

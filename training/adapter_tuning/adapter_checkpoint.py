@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,7 @@ from report_gen.toml_files import format_toml
 from ..recipe import TuningRecipe
 from ..run import Validation
 from .adapters import peft_weights
-from .tunable_model import TunableModel
+from .tunable_model import TunableModel, model_location
 
 _PROMPT = "prompt.toml"
 _LONGEST_NAME, _LONGEST_NOTICE = 200, 1000
@@ -82,12 +83,11 @@ def describe_tuned(recipe: TuningRecipe, model: TunableModel, sha256: str) -> Ba
         sha256: SHA-256 of the adapter.
     """
     settings, info = model.description.settings, model.backend.info
-    local = model.description.folder / settings.model
     notice = "; ".join(filter(None, [settings.notice, _TUNED]))
     return settings.model_copy(
         update={
             "name": f"{settings.name}, fine-tuned: {recipe.name}"[:_LONGEST_NAME],
-            "model": str(local.absolute()) if local.is_dir() else settings.model,
+            "model": model_location(model.description),
             "revision": info.revision,
             "notice": notice if len(notice) <= _LONGEST_NOTICE else _TUNED,
             "prompt": _PROMPT,
@@ -99,8 +99,10 @@ def describe_tuned(recipe: TuningRecipe, model: TunableModel, sha256: str) -> Ba
 
 def _adapter_config(model: TunableModel) -> bytes:
     """Return adapter_config.json as peft writes it."""
+    config = copy(model.lora)
+    config.inference_mode = True
     with TemporaryDirectory() as folder:
-        model.lora.save_pretrained(folder)
+        config.save_pretrained(folder)
         return (Path(folder) / "adapter_config.json").read_bytes()
 
 

@@ -77,17 +77,8 @@ def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def load_trained_weights(model: nn.Module, weights: Tensors) -> None:
-    """Set what is trained to the values of `trained_weights`.
-
-    Raises:
-        ValueError: The weights are those of another model.
-    """
-    parameters = trained_parameters(model)
-    if parameters.keys() != weights.keys():
-        raise ValueError("the weights have other names than those of the adapter")
-    for name, parameter in parameters.items():
-        if parameter.shape != weights[name].shape:
-            raise ValueError(f"{name} has another shape")
+    """Set what is trained to the values of `trained_weights`."""
+    for name, parameter in trained_parameters(model).items():
         parameter.copy_(weights[name])
 
 

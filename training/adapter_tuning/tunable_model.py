@@ -67,6 +67,12 @@ def describe_model(recipe: TuningRecipe) -> ModelDescription:
     return source.model
 
 
+def model_location(description: ModelDescription) -> str:
+    """Return the absolute path of a local model, or its name at the hub."""
+    local = description.folder / description.settings.model
+    return str(local.absolute()) if local.is_dir() else description.settings.model
+
+
 def load_tunable_model(recipe: TuningRecipe, description: ModelDescription) -> TunableModel:
     """Load a model onto one device, and add the adapters of a recipe.
 
@@ -82,7 +88,8 @@ def load_tunable_model(recipe: TuningRecipe, description: ModelDescription) -> T
     model, info = backend.model, backend.info
     if model.dtype == torch.float16:
         raise RecipeError(f'dtype: {info.model} is of float16, in which gradients vanish; set dtype = "bfloat16"')
-    lora = add_adapters(model, recipe.lora, name=description.settings.model, revision=info.revision, seed=recipe.seed)
+    location = model_location(description)
+    lora = add_adapters(model, recipe.lora, name=location, revision=info.revision, seed=recipe.seed)
     if recipe.checkpoint_activations:
         checkpoint_activations(model)
     generator = ChatGenerator(description, backend)

@@ -17,10 +17,11 @@ from report_gen.backends import AnsweredChat
 from report_gen.errors import RecipeError, StoppedError, UsageError
 
 from ..data import draw_seed, prefetch
-from ..engine import MAX_SKIPPED, rank
+from ..engine import MAX_SKIPPED, check_tuning_state, rank
 from ..optimization import set_rates
 from ..recipe import TuningRecipe
 from ..run import (
+    LAST,
     Progress,
     Run,
     StopRequest,
@@ -200,6 +201,7 @@ class Tuning:
                 f"{self._recipe.model}: its weights are others than when the run was started; restore them, or start a "
                 "new run with another --output"
             )
+        check_tuning_state(state, self._recipe, self._best, self._run.folder / LAST)
         with self._run.restoring():
             load_trained_weights(self._model.network, state.weights)
             unpack_optimizer(self._optimizer, state.optimizer or {}, steps=state.progress.step)

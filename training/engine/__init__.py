@@ -3,7 +3,7 @@
 from .checkpoint_choice import choose_studies, draft_studies, rank, score_drafts, spread_evenly
 from .model_building import build_model, describe_decoder, fill_encoder
 from .precision import is_bf16_faster
-from .resume_check import MAX_SKIPPED
+from .resume_check import MAX_SKIPPED, check_tuning_state
 from .run_context import RunContext
 from .session import build_for_corpora, train
 from .stage import Stage
@@ -15,6 +15,7 @@ __all__ = [
     "Stage",
     "build_for_corpora",
     "build_model",
+    "check_tuning_state",
     "choose_studies",
     "describe_decoder",
     "draft_studies",

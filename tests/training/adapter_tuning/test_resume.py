@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -173,10 +174,43 @@ def test_another_base_or_recipe_is_refused(corpus: Path, tmp_path: Path) -> None
         tune(run, tmp_path / "run", resume=True)
 
 
-def test_a_damaged_state_is_refused(corpus: Path, described: dict[str, Path], tmp_path: Path) -> None:
-    run = recipe(described["llava"], corpus, steps=1, validation_drafts=1, text={"max_report_tokens": 8})
-    tune(run, tmp_path / "run")
-    weights = tmp_path / "run" / "last" / "model.safetensors"
-    (tmp_path / "run" / "last" / "optimizer.safetensors").write_bytes(weights.read_bytes())
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ({"step": 7}, "step = 7, but the stage has 1 steps"),
+        ({"validated": 0, "stale": 3}, "stale = 3 does not fit 1 validations and patience = 5"),
+        ({"stage": 1}, "stage = 1, but a fine-tuning is one stage"),
+        ({"skipped": "x"}, "progress.skipped: Input should be a valid integer"),
+    ],
+)
+def test_a_state_that_contradicts_the_recipe_is_refused(
+    corpus: Path, described: dict[str, Path], tmp_path: Path, damage: dict[str, object], reason: str
+) -> None:
+    run = _trained(described, corpus, tmp_path)
+    path = tmp_path / "run" / "last" / "state.json"
+    state = json.loads(path.read_text())
+    state["progress"] |= damage
+    path.write_text(json.dumps(state))
+    with pytest.raises(UsageError) as error:
+        tune(run, tmp_path / "run", resume=True)
+    assert reason in str(error.value)
+    assert str(error.value).endswith("start a new run with another --output")
+
+
+@pytest.mark.parametrize(("name", "by"), [("optimizer", "model"), ("best", "optimizer"), ("model", "")])
+def test_a_state_with_other_tensors_is_refused(
+    corpus: Path, described: dict[str, Path], tmp_path: Path, name: str, by: str
+) -> None:
+    run = _trained(described, corpus, tmp_path)
+    last = tmp_path / "run" / "last"
+    path = last / f"{name}.safetensors"
+    path.write_bytes((last / f"{by}.safetensors").read_bytes() if by else path.read_bytes()[:99])
     with pytest.raises(UsageError, match="damaged or of another version"):
         tune(run, tmp_path / "run", resume=True)
+
+
+def _trained(described: dict[str, Path], corpus: Path, folder: Path) -> TuningRecipe:
+    """Return the recipe of a finished run of one step."""
+    run = recipe(described["llava"], corpus, steps=1, validation_drafts=1, text={"max_report_tokens": 8})
+    tune(run, folder / "run")
+    return run

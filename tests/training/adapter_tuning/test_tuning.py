@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from report_gen_training.adapter_tuning import session, tune
 from report_gen_training.adapter_tuning.chat_batches import answer_loss, join_chats
 from report_gen_training.adapter_tuning.tunable_model import TunableModel, load_tunable_model
 from report_gen_training.run import Progress, Validation
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 from report_gen.backends import HubBackend
@@ -57,7 +59,7 @@ def test_ten_steps_and_a_checkpoint_that_answers_alike(
     steps: list[Progress] = []
     validations: list[Validation] = []
     checkpoint = tune(
-        recipe(described[family], corpus, lora={"parts": parts}),
+        recipe(described[family], corpus, lora={"parts": parts}, checkpoint_metric="loss"),
         tmp_path / "run",
         on_step=steps.append,
         on_validation=validations.append,
@@ -121,3 +123,47 @@ def test_two_reports_are_written_word_for_word_from_their_images(
         "FINDINGS:\nThe heart is enlarged.\n\nIMPRESSION:\nCardiomegaly.",
         "FINDINGS:\nThe lungs are clear. No pleural effusion.\n\nIMPRESSION:\nNormal chest.",
     ]
+
+
+def test_a_model_of_bfloat16_is_trained_with_weights_of_float32(
+    tmp_path: Path, described: dict[str, Path], corpus: Path
+) -> None:
+    steps: list[Progress] = []
+    tuned = recipe(
+        described["gemma3"],
+        corpus,
+        dtype="bfloat16",
+        lora={"parts": ["language", "projector"]},
+        validation_drafts=1,
+        text={"max_report_tokens": 16},
+    )
+    checkpoint = tune(tuned, tmp_path / "run", on_step=steps.append)
+    assert steps[-1].loss < steps[0].loss - 0.5
+    assert {tensor.dtype for tensor in load_file(checkpoint / "adapter_model.safetensors").values()} == {torch.float32}
+    half = find_source(checkpoint).load(base=None, device="cpu", dtype="bfloat16", allow_remote=False)
+    assert half.info.dtype == "bfloat16"
+    assert isinstance(next(backend_of(half).generate([chat()], Decoding(max_tokens=4), no_deadline)), tuple)
+
+
+def test_what_the_checkpoint_says(tmp_path: Path, described: dict[str, Path], corpus: Path) -> None:
+    tuned = recipe(described["llava"], corpus, steps=1, text={"max_report_tokens": 8}, card="Made for a test.")
+    checkpoint = tune(tuned, tmp_path / "run")
+    source = find_source(tmp_path / "run")
+    card = source.model_card()
+    assert "Made for a test." in card
+    assert "| drawn | 2 | 2 |" in card
+    assert "was not validated clinically" in card
+    training = json.loads((checkpoint / "training.json").read_text())
+    for name, sha256 in training["files"].items():
+        assert hashlib.sha256((checkpoint / name).read_bytes()).hexdigest() == sha256
+    assert (
+        training["base"]["sha256"]
+        == hashlib.sha256((described["llava"].with_suffix("") / "model.safetensors").read_bytes()).hexdigest()
+    )
+    assert json.loads((checkpoint / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
+        described["llava"].with_suffix("")
+    )
+    digest = source.digest()
+    assert find_source(checkpoint).digest() == digest
+    other = tune(tuned.model_copy(update={"seed": 3}), tmp_path / "other")
+    assert find_source(other).digest() != digest
