@@ -100,15 +100,18 @@ def set_train_mode(model: nn.Module) -> None:
 def _language_layers(model: Any) -> dict[str, nn.Module]:
     """Return the linear layers of the language model by their names in the model, without the output layer."""
     language_model, output = model.get_decoder(), model.get_output_embeddings()
-    (prefix,) = (name for name, module in model.named_modules() if module is language_model)
+    # transformers returns the whole model if it does not know the name of the language model.
+    parts = {name: module for name, module in model.named_modules() if module not in (model, model.base_model)}
     layers = {
         f"{prefix}.{name}": module
-        for name, module in language_model.named_modules()
+        for prefix, part in parts.items()
+        if part is language_model
+        for name, module in part.named_modules()
         if isinstance(module, nn.Linear | Conv1D) and module is not output
     }
     if not layers:
         raise RecipeError(
-            "lora.parts: the language model has no linear layers that an adapter could change; use another model"
+            "lora.parts: the model has no language model with linear layers that transformers knows; use another model"
         )
     return layers
 

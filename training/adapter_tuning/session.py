@@ -9,10 +9,11 @@ from pathlib import Path
 from accelerate import PartialState
 
 from report_gen.errors import ResourceError, UsageError, is_out_of_memory
+from report_gen.terminal import print_notice
 
-from ..monitoring import open_monitor
+from ..monitoring import collapse_notices, open_monitor, read_history
 from ..recipe import TuningRecipe
-from ..run import BEST, CACHE, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
+from ..run import BEST, CACHE, LOG, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
 from .adapter_checkpoint import write_adapter_checkpoint
 from .tunable_model import describe_model, load_tunable_model
 from .tuning import Tuning
@@ -34,13 +35,26 @@ def tune_watched(recipe: TuningRecipe, folder: Path, *, resume: bool = False) ->
         CheckpointError, CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: As `tune`.
     """
     with open_monitor(recipe, folder) as monitor:
-        return tune(
+        checkpoint = tune(
             recipe,
             folder,
             resume=resume,
             on_step=monitor.on_step,
             on_validation=monitor.on_validation,
             on_progress=monitor.on_progress,
+        )
+    for notice in _notices(folder):
+        print_notice(notice)
+    return checkpoint
+
+
+def _notices(folder: Path) -> Iterator[str]:
+    """Yield what a user must know before the use of the checkpoint."""
+    yield from collapse_notices(folder)
+    if any(0 in stage.kept for stage in read_history(folder / LOG)):
+        yield (
+            "no validation was better than that of the model as it was, so that the adapter changes nothing; train "
+            "longer, or with another learning_rate"
         )
 
 

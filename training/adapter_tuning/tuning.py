@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 from report_gen.backends import AnsweredChat
-from report_gen.errors import RecipeError, StoppedError, UsageError
+from report_gen.errors import CorpusError, RecipeError, StoppedError, UsageError
 
 from ..data import draw_seed, prefetch
 from ..engine import MAX_SKIPPED, check_tuning_state, rank
@@ -90,7 +90,7 @@ class Tuning:
         Raises:
             StoppedError: A signal asked the run to stop; it can be resumed.
             RecipeError: Loss or gradient was not finite in several steps in a row.
-            CorpusError: A study cannot be used.
+            CorpusError: A study cannot be used, or the studies of several steps in a row are left out.
         """
         recipe = self._recipe
         while True:
@@ -160,6 +160,11 @@ class Tuning:
         skipped = self._progress.skipped
         self._log("step", **{key: getattr(progress, key) for key in _LOGGED}, skipped=skipped > 0)
         self._on_step(progress)
+        if skipped >= MAX_SKIPPED and not tokens:
+            raise CorpusError(
+                f"step {self._progress.step}: all studies of {MAX_SKIPPED} steps in a row are left out; the warnings "
+                "say why"
+            )
         if skipped >= MAX_SKIPPED:
             raise RecipeError(
                 f"step {self._progress.step}: no finite loss and gradient in {MAX_SKIPPED} steps in a row, the loss is "

@@ -125,6 +125,19 @@ def test_two_reports_are_written_word_for_word_from_their_images(
     ]
 
 
+def test_an_adapter_that_changes_nothing_is_named(
+    tmp_path: Path, described: dict[str, Path], corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values: dict[str, Any] = {"steps": 2, "validate_every": 2, "checkpoint_metric": "loss", "learning_rate": 1.0}
+    session.tune_watched(recipe(described["llava"], corpus, **values), tmp_path / "run")
+    assert "notice: no validation was better than that of the model as it was, so that the" in capsys.readouterr().err
+    untrained, tuned = (
+        backend_of(load(folder)).generate([chat()], Decoding(max_tokens=8), no_deadline)
+        for folder in (described["llava"], tmp_path / "run")
+    )
+    assert next(untrained) == next(tuned)
+
+
 def test_a_model_of_bfloat16_is_trained_with_weights_of_float32(
     tmp_path: Path, described: dict[str, Path], corpus: Path
 ) -> None:

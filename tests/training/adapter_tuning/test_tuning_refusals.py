@@ -79,18 +79,34 @@ def test_layers_that_do_not_exist(tmp_path: Path, described: dict[str, Path], co
     assert found.endswith('set lora.parts = ["language"]')
 
     class Lookup(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, *, is_known: bool) -> None:
             super().__init__()
-            self.decoder, self.head = nn.Embedding(3, 2), nn.Linear(2, 3)
+            self.decoder, self.vision, self.head = nn.Embedding(3, 2), nn.Linear(2, 2), nn.Linear(2, 3)
+            self.known = is_known
+
+        @property
+        def base_model(self) -> nn.Module:
+            return self
 
         def get_decoder(self) -> nn.Module:
-            return self.decoder
+            return self.decoder if self.known else self
 
         def get_output_embeddings(self) -> nn.Module:
             return self.head
 
-    with pytest.raises(RecipeError, match=r"^lora.parts: the language model has no linear layers that an adapter"):
-        add_adapters(Lookup(), LoraSettings(), name="lookup", revision="", seed=0)
+    for is_known in (True, False):  # transformers returns the whole model if it knows no language model
+        with pytest.raises(RecipeError, match=r"^lora.parts: the model has no language model with linear layers that"):
+            add_adapters(Lookup(is_known=is_known), LoraSettings(), name="lookup", revision="", seed=0)
+
+
+def test_adapters_that_peft_refuses(described: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("Target module Router() is not supported.")
+
+    monkeypatch.setattr("report_gen_training.adapter_tuning.adapters.inject_adapter_in_model", refuse)
+    model = load(described["llava"]).generator._backend.model
+    with pytest.raises(RecipeError, match=r"^lora: peft cannot adapt llava \(Target module Router\(\) is not"):
+        add_adapters(model, LoraSettings(), name="llava", revision="", seed=0)
 
 
 def test_a_corpus_without_reports(tmp_path: Path, described: dict[str, Path]) -> None:
@@ -125,6 +141,14 @@ def test_a_study_that_cannot_be_learned(tmp_path: Path, described: dict[str, Pat
     run = recipe(described["llava"], corpus, unreadable="leave-out", **values)
     tune(run, tmp_path / "other", on_step=steps.append)
     assert sorted(one.studies for one in steps) == [0, 1, 1]
+
+
+def test_studies_that_are_all_left_out_end_the_run(tmp_path: Path, described: dict[str, Path]) -> None:
+    corpus = write_corpus(tmp_path / "corpus")
+    for number in range(2):
+        Image.new("L", (56, 56)).save(corpus / f"{number}.png")
+    found = refused(CorpusError, tmp_path, described["llava"], corpus, unreadable="leave-out")
+    assert found == "step 3: all studies of 3 steps in a row are left out; the warnings say why"
 
 
 def test_memory_that_is_exhausted(
