@@ -1,8 +1,11 @@
-"""Read small TOML files of users, and describe what is wrong with their content."""
+"""Read small TOML files of users, describe what is wrong with their content, and write such files."""
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 
 _LARGEST = 2**20
 """Largest file that is read, bytes. No file that a person writes is larger."""
+
+
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")
 
 
 def read_toml_file(path: Path, kind: str, *, hint: str = "") -> dict[str, Any]:
@@ -50,6 +56,40 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
         raise UsageError(f"{source}: not TOML ({error}); correct that line") from error
+
+
+def format_toml(content: Mapping[str, Any]) -> str:
+    """Return a TOML text, from which `parse_toml` returns the content again.
+
+    Args:
+        content: Texts, numbers, booleans, arrays of these, tables of them, and arrays of tables. None is left out.
+    """
+    return "\n".join(_toml_lines(content, "")).lstrip("\n") + "\n"
+
+
+def _toml_lines(content: Mapping[str, Any], path: str) -> Iterator[str]:
+    tables = [(key, value) for key, value in content.items() if _holds_tables(value)]
+    for key, value in content.items():
+        if value is not None and not _holds_tables(value):
+            # A text of JSON is one of TOML, except for the character DEL.
+            yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+    for key, value in tables:
+        inner = f"{path}.{_toml_key(key)}".lstrip(".")
+        if isinstance(value, Mapping):
+            yield from ("", f"[{inner}]", *_toml_lines(value, inner))
+        else:
+            for item in value:
+                yield from ("", f"[[{inner}]]", *_toml_lines(item, inner))
+
+
+def _toml_key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+
+
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(item, Mapping) for item in value)
+    )
 
 
 def describe_fault(error: pydantic.ValidationError) -> str:

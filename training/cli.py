@@ -11,6 +11,7 @@ from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
+    from .recipe.adapter_tuning import TuningRecipe
     from .recipe.schema import Recipe
 
 
@@ -38,21 +39,26 @@ def train(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model with a recipe. The checkpoint is written to RUN/best."""
+    """Train a model with a recipe, or fine-tune a published one. The checkpoint is written to RUN/best."""
     set_verbosity(verbose=verbose, quiet=quiet)
     if explain:
         _explain()
         return
-    from .recipe.loading import load_recipe
+    from .recipe.adapter_tuning import TuningRecipe
+    from .recipe.loading import load_any_recipe
 
     if not recipe:
         raise typer.BadParameter("name a recipe, or use --explain", param_hint="RECIPE")
-    loaded = load_recipe(recipe, settings or ())
+    loaded = load_any_recipe(recipe, settings or ())
     if dry_run and (resume or output):
         raise UsageError("--dry-run writes no run folder; omit --resume and --output")
     if contact_sheet and not dry_run:
         raise UsageError("--contact-sheet needs --dry-run; add it")
-    if dry_run:
+    if isinstance(loaded, TuningRecipe):
+        if dry_run:
+            raise UsageError("--dry-run is for recipes with stages; use --set steps=2 --set validation_drafts=2")
+        _tune(loaded, output or Path("runs") / loaded.name, resume=resume)
+    elif dry_run:
         _dry_run(loaded, contact_sheet or Path(f"{loaded.name}-images.png"))
     else:
         _run(loaded, output or Path("runs") / loaded.name, resume=resume)
@@ -72,6 +78,12 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     checkpoint = train_watched(recipe, folder, resume=resume)
     if PartialState().is_main_process:
         print_text(f"checkpoint: {checkpoint}")
+
+
+def _tune(recipe: TuningRecipe, folder: Path, *, resume: bool) -> None:
+    from .adapter_tuning import tune_watched
+
+    print_text(f"checkpoint: {tune_watched(recipe, folder, resume=resume)}")
 
 
 def _dry_run(recipe: Recipe, contact_sheet: Path) -> None:

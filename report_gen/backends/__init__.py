@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.backends.adapter_loading import adapter_digest
     from report_gen.backends.agreement import with_agreement
+    from report_gen.backends.answered_chat import IGNORED_LABEL, AnsweredChat
     from report_gen.backends.backend_loading import load_backend
-    from report_gen.backends.chat_prompt import LONGEST_CHAT_VALUE
+    from report_gen.backends.chat_prompt import LONGEST_CHAT_VALUE, ChatPrompt
     from report_gen.backends.description import (
         DESCRIPTION_SUFFIX,
+        FOLDER_DESCRIPTION,
+        Adapter,
         BackendDescription,
         ModelDescription,
         built_in_descriptions,
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     )
     from report_gen.backends.encoder_decoder import EncoderDecoderBackend
     from report_gen.backends.endpoint import EndpointBackend
+    from report_gen.backends.hub_backend import HubBackend
     from report_gen.backends.image_text import ImageTextBackend
     from report_gen.backends.interface import (
         Backend,
@@ -39,12 +44,17 @@ else:
         __name__,
         {
             "backend_loading": ("load_backend",),
-            "chat_prompt": ("LONGEST_CHAT_VALUE",),
+            "chat_prompt": ("LONGEST_CHAT_VALUE", "ChatPrompt"),
             "agreement": ("with_agreement",),
+            "adapter_loading": ("adapter_digest",),
+            "answered_chat": ("IGNORED_LABEL", "AnsweredChat"),
             "description": (
                 "DESCRIPTION_SUFFIX",
+                "FOLDER_DESCRIPTION",
+                "Adapter",
                 "BackendDescription",
                 "ModelDescription",
+                "adapter_digest",
                 "built_in_descriptions",
                 "describe_folder",
                 "describe_hub_model",
@@ -52,6 +62,7 @@ else:
             ),
             "endpoint": ("EndpointBackend",),
             "encoder_decoder": ("EncoderDecoderBackend",),
+            "hub_backend": ("HubBackend",),
             "image_text": ("ImageTextBackend",),
             "interface": (
                 "Backend",
@@ -69,21 +80,28 @@ else:
 
 __all__ = [
     "DESCRIPTION_SUFFIX",
+    "FOLDER_DESCRIPTION",
+    "IGNORED_LABEL",
     "LONGEST_CHAT_VALUE",
+    "Adapter",
+    "AnsweredChat",
     "Backend",
     "BackendDescription",
     "BackendInfo",
     "ChatMessage",
+    "ChatPrompt",
     "ChatRequest",
     "CheckTime",
     "EncoderDecoderBackend",
     "EndpointBackend",
     "GenerationError",
+    "HubBackend",
     "ImageTextBackend",
     "ModelDescription",
     "ParsedReply",
     "Pixels",
     "Reply",
+    "adapter_digest",
     "built_in_descriptions",
     "describe_folder",
     "describe_hub_model",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _TEMPLATE_ERRORS = (TemplateError, TypeError, ValueError, LookupError, AttributeError)
 """Errors that a chat template causes: a template is a program, which can raise any of them."""
 
-_PROBE, _SYSTEM_PROBE = "text of the user", "text of the system"
+_PROBE, _SYSTEM_PROBE, _ANSWER_PROBE = "text of the user", "text of the system", "text of the assistant"
 _PART = "'type':"
 """Text in the output of a template that prints a message as a Python list instead of reading its parts."""
 
@@ -87,6 +88,24 @@ class ChatFormat:
             return_tensors="pt",
             add_generation_prompt=True,
         )
+
+    def end_token(self, ends: Collection[int]) -> int:
+        """Return the end token that the chat template writes after an answer, else the one of the tokenizer.
+
+        Args:
+            ends: The tokens that end a generation.
+        """
+        tokenizer = self._processor.tokenizer
+        chat = [ChatMessage(role="user", text=_PROBE), ChatMessage(role="assistant", text=_ANSWER_PROBE)]
+        if self._has_template:
+            with contextlib.suppress(*_TEMPLATE_ERRORS):
+                text = str(self._processor.apply_chat_template(_conversation(chat, []), tokenize=False))
+                _, found, after = text.rpartition(_ANSWER_PROBE)
+                ids = tokenizer(after, add_special_tokens=False)["input_ids"] if found else []
+                if (token := next((one for one in ids if one in ends), None)) is not None:
+                    return int(token)
+        own = tokenizer.eos_token_id
+        return int(own if own in ends else min(ends))
 
     def _render(self, *messages: ChatMessage) -> str | None:
         """Return the text of a chat, or None if the template does not take it."""

@@ -25,6 +25,8 @@ BackendName = Literal["image-text", "encoder-decoder", "endpoint"]
 `endpoint`: a server with the chat completions of the OpenAI API."""
 
 DESCRIPTION_SUFFIX = ".toml"
+FOLDER_DESCRIPTION = "description.toml"
+"""Description in a folder with an adapter, such as `RUN/best` of a fine-tuned model."""
 _DESCRIPTIONS = files(__package__) / "descriptions"
 
 
@@ -66,6 +68,20 @@ class Runtime(FrozenModel):
     """Quantization by bitsandbytes, which must be installed and needs a GPU."""
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Adapter(FrozenModel):
+    """Low-rank adapter on the weights of a model, in the format of PEFT. It needs peft."""
+
+    folder: Annotated[str, Field(min_length=1, max_length=1000)]
+    """Folder with adapter_config.json and adapter_model.safetensors, relative to the description."""
+    sha256: Sha256 | Literal[""] = ""
+    """SHA-256 over adapter_config.json and adapter_model.safetensors, one after the other. Empty: not checked."""
+    base_sha256: Sha256 | Literal[""] = ""
+    """SHA-256 of the weights that the adapter was trained on, as drafts state it. Empty: not checked."""
+
+
 def _check_model(name: str) -> str:
     if not name.strip() or not name.isprintable():
         raise ValueError("is empty or has control characters; give a folder or a name of the hub")
@@ -104,6 +120,8 @@ class BackendDescription(FrozenModel):
     scope: DeclaredScope = DeclaredScope()
     """Studies that the model was made for. Others are refused, unless the user forces a draft."""
     runtime: Runtime = Runtime()
+    adapter: Adapter | None = None
+    """Adapter on the weights of the model. Not for endpoints."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,6 +129,8 @@ class BackendDescription(FrozenModel):
             raise ValueError('url and backend = "endpoint" belong together; give both or none')
         if self.token_variable and not self.url:
             raise ValueError("token_variable is for endpoints; log in to a hub with `hf auth login` instead")
+        if self.adapter is not None and self.url:
+            raise ValueError("adapter is not for endpoints, whose server loads the adapter; remove it")
         if self.images.max_images > self.scope.max_images:
             raise ValueError("images.max_images is above scope.max_images; raise scope.max_images")
         return self

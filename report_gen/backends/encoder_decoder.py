@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer
 
+from report_gen.backends.answered_chat import AnsweredChat
 from report_gen.backends.chat_format import one_image_error
 from report_gen.backends.description import ModelDescription
 from report_gen.backends.hub_backend import HubBackend
@@ -33,6 +35,18 @@ class EncoderDecoderBackend(HubBackend):
         tokenizer = loaded.load_part(AutoTokenizer, "tokenizer (tokenizer.json)")
         self._processor = loaded.load_part(AutoImageProcessor, "image processor (preprocessor_config.json)")
         super().__init__(loaded, tokenizer)
+
+    def encode_answered(self, chat: ChatRequest, answer: str, max_tokens: int) -> AnsweredChat:
+        """Return the inputs and targets with which the model learns an answer. See `HubBackend.encode_answered`."""
+        images = self._encode(chat)
+        end = self._tokenizer.eos_token_id
+        labels = self._answer_ids(answer, end if end in self._ends else min(self._ends), max_tokens)
+        self._check_length(images, len(labels))
+        start = self._model.generation_config.decoder_start_token_id
+        if start is None:  # as `generate` does it
+            start = self._model.generation_config.bos_token_id
+        decoder_input_ids = torch.cat([labels.new_tensor([start]), labels[:-1]])
+        return AnsweredChat(sequences={"decoder_input_ids": decoder_input_ids}, images=images, labels=labels)
 
     def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:
         images = [pixels for message in chat.messages for pixels in message.images]

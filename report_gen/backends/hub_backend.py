@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteriaList
 
+from report_gen.backends.answered_chat import AnsweredChat
 from report_gen.backends.hub_loading import HubModel
 from report_gen.backends.interface import ChatRequest, CheckTime, GenerationError, Reply
 from report_gen.backends.token_output import decode, new_tokens
@@ -51,6 +52,31 @@ class HubBackend(ABC):
             finally:
                 self._lock.release()
             yield answer
+
+    @property
+    def model(self) -> Any:
+        """The model of transformers."""
+        return self._model
+
+    @abstractmethod
+    def encode_answered(self, chat: ChatRequest, answer: str, max_tokens: int) -> AnsweredChat:
+        """Return the inputs and targets with which the model learns an answer to a chat.
+
+        The chat is encoded as for generation.
+
+        Args:
+            chat: The chat.
+            answer: What the model should answer.
+            max_tokens: Largest number of tokens of the answer. A longer one is cut and has no end token.
+
+        Raises:
+            GenerationError: The model does not take the chat, or chat and answer are longer than its context.
+        """
+
+    def _answer_ids(self, answer: str, end: int, max_tokens: int) -> torch.Tensor:
+        """Return the token ids [T] of an answer, T <= max_tokens, with the end token if there is a place for it."""
+        ids = self._tokenizer(answer, add_special_tokens=False)["input_ids"]
+        return torch.tensor([*ids, end][:max_tokens], device=self._model.device)
 
     @abstractmethod
     def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTra
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 
+from report_gen.backends.adapter_loading import load_adapter
 from report_gen.backends.description import ModelDescription, Runtime
 from report_gen.backends.hub_errors import explained, remote_code_error
 from report_gen.backends.interface import BackendInfo
@@ -57,7 +58,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
 
     `BackendInfo.weights_sha256` is the SHA-256 of the safetensors files, one after the other in the order of their
     names: `model.safetensors`, or else the files that `model.safetensors.index.json` lists. For a single file it is
-    the output of `sha256sum`, which the hub shows as well.
+    the output of `sha256sum`, which the hub shows as well. With an adapter it covers both, see `load_adapter`.
 
     Args:
         description: The description.
@@ -88,16 +89,21 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
         _check_kind(config, model_types, name)
         adapter = find_adapter_config_file(location, **where)
     if adapter is not None:  # transformers would load the base that it names
-        raise CheckpointError(f"{name}: is an adapter (adapter_config.json); merge it into its base with PEFT first")
+        raise CheckpointError(
+            f"{name}: is an adapter (adapter_config.json); name its base as the model, and its folder with [adapter]"
+        )
     arguments = {**where, "trust_remote_code": False}
     model = _load_weights(location, {**arguments, **placement}, name)
     if "device_map" not in placement:
         with explained(name, f"cannot be moved to {target}"):
             model = model.to(target)
+    sha256 = base_digest(PretrainedSource(str(path.parent)))
+    if settings.adapter is not None:
+        sha256 = load_adapter(model, settings.adapter, description.folder, base=name, base_sha256=sha256)
     info = BackendInfo(
         model=name,
         revision=commit,
-        weights_sha256=base_digest(PretrainedSource(str(path.parent))),
+        weights_sha256=sha256,
         device=model.device.type,
         dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
     )

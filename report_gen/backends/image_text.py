@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from PIL import Image
 from transformers import AutoProcessor
 
+from report_gen.backends.answered_chat import IGNORED_LABEL, AnsweredChat
 from report_gen.backends.chat_format import ChatFormat
 from report_gen.backends.description import ModelDescription
 from report_gen.backends.hub_backend import HubBackend
@@ -45,12 +47,35 @@ class ImageTextBackend(HubBackend):
         self._format = ChatFormat(processor, loaded.info.model)
         super().__init__(loaded, processor.tokenizer)
 
+    def encode_answered(self, chat: ChatRequest, answer: str, max_tokens: int) -> AnsweredChat:
+        """Return the inputs and targets with which the model learns an answer. See `HubBackend.encode_answered`."""
+        encoded = self._encode_chat(chat)
+        ids = self._answer_ids(answer, self._format.end_token(self._ends), max_tokens)  # [T]
+        prompt = encoded["input_ids"].shape[1]
+        self._check_length(encoded, len(ids))
+        # The answer is a text that each token attends to from later on, so its types are those of a text. In PaliGemma
+        # the type 1 stands for it, and its processor returns labels to say so.
+        fills = {"attention_mask": 1, "token_type_ids": int("labels" in encoded), "mm_token_type_ids": 0}
+        sequences = {"input_ids": torch.cat([encoded["input_ids"][0], ids])}
+        for name, fill in fills.items():
+            if name in encoded:
+                sequences[name] = torch.cat([encoded[name][0], torch.full_like(ids, fill)])
+        labels = torch.cat([ids.new_full((prompt - 1,), IGNORED_LABEL), ids])  # the token after each position
+        return AnsweredChat(
+            sequences={name: values[:-1] for name, values in sequences.items()},  # nothing follows the last token
+            images={name: value for name, value in encoded.items() if name not in (*sequences, *_UNUSED)},
+            labels=labels,
+        )
+
     def _encode(self, chat: ChatRequest) -> Mapping[str, Any]:
+        return {name: value for name, value in self._encode_chat(chat).items() if name not in _UNUSED}
+
+    def _encode_chat(self, chat: ChatRequest) -> Any:
+        """Return the outputs of the processor, a BatchFeature with a batch of one."""
         images = [Image.fromarray(pixels) for message in chat.messages for pixels in message.images]
         if len(images) > self._max_images:
             raise GenerationError(
                 f"{len(images)} images, but the model takes {self._max_images}; give fewer images, or raise "
                 "images.max_images in the description if the model was trained for more"
             )
-        encoded = self._format.encode(chat.messages, images).to(self._model.device, dtype=self._model.dtype)
-        return {name: value for name, value in encoded.items() if name not in _UNUSED}
+        return self._format.encode(chat.messages, images).to(self._model.device, dtype=self._model.dtype)

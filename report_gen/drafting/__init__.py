@@ -9,11 +9,18 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.drafting.chat_generator import ChatGenerator
+    from report_gen.drafting.chat_preparation import ChatStudy
     from report_gen.drafting.conditioning_inputs import check_overrides, resolve_states
     from report_gen.drafting.drafter import Drafter
     from report_gen.drafting.drafter_set import Drafted, DrafterSet
-    from report_gen.drafting.limits import StudyLimits
-    from report_gen.drafting.model_source import ModelSource, embedded_sources, find_source
+    from report_gen.drafting.limits import NO_LIMITS, StudyLimits
+    from report_gen.drafting.model_source import (
+        CheckpointSource,
+        DescribedSource,
+        ModelSource,
+        embedded_sources,
+        find_source,
+    )
     from report_gen.drafting.prepared_study import LoadedStudy
     from report_gen.drafting.preprocessing import StudyPreprocessor
     from report_gen.drafting.prior_studies import PriorStudy, find_priors, unordered_pairs
@@ -23,11 +30,12 @@ else:
         __name__,
         {
             "chat_generator": ("ChatGenerator",),
+            "chat_preparation": ("ChatStudy",),
             "conditioning_inputs": ("check_overrides", "resolve_states"),
             "drafter": ("Drafter",),
             "drafter_set": ("Drafted", "DrafterSet"),
-            "limits": ("StudyLimits",),
-            "model_source": ("ModelSource", "embedded_sources", "find_source"),
+            "limits": ("NO_LIMITS", "StudyLimits"),
+            "model_source": ("CheckpointSource", "DescribedSource", "ModelSource", "embedded_sources", "find_source"),
             "prepared_study": ("LoadedStudy",),
             "preprocessing": ("StudyPreprocessor",),
             "prior_studies": ("PriorStudy", "find_priors", "unordered_pairs"),
@@ -36,7 +44,11 @@ else:
     )
 
 __all__ = [
+    "NO_LIMITS",
     "ChatGenerator",
+    "ChatStudy",
+    "CheckpointSource",
+    "DescribedSource",
     "DraftRequest",
     "Drafted",
     "Drafter",

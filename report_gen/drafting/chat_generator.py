@@ -83,14 +83,14 @@ class ChatGenerator:
         self, batch: Sequence[ChatStudy], *, decoding: Decoding, deadline: Deadline, on_attention: OnAttention
     ) -> list[GeneratedDraft | StudyError]:
         """Ask the model about each study; see `ReportGenerator.generate`."""
-        chats = [
-            ChatRequest(
-                messages=self._description.prompt.messages(item.values, item.images), seed=_seed(item, decoding)
-            )
-            for item in batch
-        ]
+        chats = [self.chat(item, decoding) for item in batch]
         answers = self._backend.generate(chats, decoding, deadline.check)
         return [self._read(item, answer, decoding) for item, answer in zip(batch, answers, strict=True)]
+
+    def chat(self, item: ChatStudy, decoding: Decoding) -> ChatRequest:
+        """Return the chat about a prepared study."""
+        messages = self._description.prompt.messages(item.values, item.images)
+        return ChatRequest(messages=messages, seed=_seed(item, decoding))
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
         """Raise UsageError: `info.has_features` is False."""

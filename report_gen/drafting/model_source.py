@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.arguments import DtypeName
 from report_gen.backends import (
     DESCRIPTION_SUFFIX,
+    FOLDER_DESCRIPTION,
     ModelDescription,
     built_in_descriptions,
     describe_folder,
@@ -23,7 +24,14 @@ from report_gen.drafting.conditioning_inputs import check_overrides
 from report_gen.drafting.request import refuse_overrides
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.imaging.scope_choice import ModelScope
-from report_gen.model import embedded_checkpoints, find_checkpoint, manifest_digest, read_config, read_model_card
+from report_gen.model import (
+    RUN_CHECKPOINT,
+    embedded_checkpoints,
+    find_checkpoint,
+    manifest_digest,
+    read_config,
+    read_model_card,
+)
 from report_gen.records import FindingLocation, FindingState
 
 if TYPE_CHECKING:
@@ -131,12 +139,13 @@ class DescribedSource:
         return ModelScope(ScopeConfig(**settings.scope.model_dump()), settings.images.volumes is not None)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the description. The weights are not read for it."""
+        """Return the SHA-256 of the description, which states that of an adapter. The weights are not read for it."""
         return self.model.digest
 
     def model_card(self) -> str:
-        """Return an empty text: the card of the model is not on this computer."""
-        return ""
+        """Return the card of the adapter; empty without one, because that of the model is not on this computer."""
+        adapter = self.model.settings.adapter
+        return "" if adapter is None else read_model_card(self.model.folder / adapter.folder)
 
     def check_overrides(
         self,
@@ -153,9 +162,17 @@ class DescribedSource:
         """Load the model onto a device, or set up the connection to its server."""
         from report_gen.drafting.chat_generator import ChatGenerator  # imports torch
 
-        if base is not None:
-            raise UsageError(f"{self.model.settings.name}: a base is for adapters of report-gen; leave it out")
-        return ChatGenerator.load(self.model, device=device, dtype=dtype, allow_remote=allow_remote)
+        model = self.model if base is None else self._with_base(base)
+        return ChatGenerator.load(model, device=device, dtype=dtype, allow_remote=allow_remote)
+
+    def _with_base(self, base: str) -> ModelDescription:
+        """Return the description with another folder or hub name of the model that its adapter changes."""
+        settings = self.model.settings
+        if settings.adapter is None:
+            raise UsageError(f"{settings.name}: a base is for adapters; leave it out")
+        is_hub_name = base.startswith(HUB_PREFIX) or not Path(base).exists()
+        location = base.removeprefix(HUB_PREFIX) if is_hub_name else str(Path(base).absolute())
+        return replace(self.model, settings=settings.model_copy(update={"model": location, "revision": ""}))
 
 
 def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
@@ -163,8 +180,9 @@ def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
 
     Args:
         name: A checkpoint folder or the folder of a training run, the name of an embedded checkpoint, a description
-            (a TOML file, or the name of one in the package), the folder of a model of transformers, or `hf:` and the
-            name of a model of a hub. None: the embedded checkpoint for chest radiographs.
+            (a TOML file, or the name of one in the package), the folder of a model of transformers or of an adapter
+            with a description, or `hf:` and the name of a model of a hub. None: the embedded checkpoint for chest
+            radiographs.
 
     Raises:
         CheckpointError: There is no such model.
@@ -181,6 +199,9 @@ def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
         folder = find_checkpoint(name)
     except CheckpointError as error:
         raise CheckpointError(f"{error}; a description: {', '.join(built_in_descriptions())}; or hf:NAME") from error
+    for described in (folder / FOLDER_DESCRIPTION, folder / RUN_CHECKPOINT / FOLDER_DESCRIPTION):
+        if described.exists():
+            return DescribedSource(load_description(described))
     model_type = _transformers_type(folder)
     return DescribedSource(describe_folder(folder, model_type)) if model_type else CheckpointSource(folder)
 

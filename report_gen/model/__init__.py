@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from report_gen.model.config_file import (
         EMBEDDED,
+        RUN_CHECKPOINT,
         embedded_checkpoints,
         find_checkpoint,
         manifest_digest,
@@ -78,6 +79,7 @@ else:
                 "find_checkpoint",
                 "manifest_digest",
                 "read_config",
+                "RUN_CHECKPOINT",
                 "read_model_card",
             ),
             "continuations": ("CONTINUATION_LENGTHS", "Continuations"),
@@ -121,6 +123,7 @@ __all__ = [
     "LIBRARY_ERRORS",
     "LOADING_ERRORS",
     "MANIFEST",
+    "RUN_CHECKPOINT",
     "TOKEN_ROWS",
     "Checkpoint",
     "Conditioning",

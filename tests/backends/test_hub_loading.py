@@ -211,7 +211,9 @@ def test_missing_weights_are_refused(copy: Path) -> None:
 
 def test_an_adapter_does_not_load_its_base(copy: Path) -> None:
     (copy / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "someone/else"}))
-    assert refused(copy) == ("model: is an adapter (adapter_config.json); merge it into its base with PEFT first")
+    assert refused(copy) == (
+        "model: is an adapter (adapter_config.json); name its base as the model, and its folder with [adapter]"
+    )
 
 
 @pytest.mark.parametrize(

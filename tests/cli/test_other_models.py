@@ -53,7 +53,7 @@ def test_a_batch_that_was_stopped_continues(report_gen: Command, tmp_path: Path)
         (["--finding", "Edema=present"], "the model takes no findings and attributes"),
         (["--attribute", "modality=CT"], "the model takes no findings and attributes"),
         (["--dtype", "bfloat16"], "device and data type are those of the server; leave both out"),
-        (["--base", "x"], "a base is for adapters of report-gen; leave it out"),
+        (["--base", "x"], "a base is for adapters; leave it out"),
         (
             ["--attention", "a.png", "-o", "out"],
             "the model has no attention over findings to draw; leave the option out",

@@ -126,6 +126,6 @@ def test_a_described_model_takes_no_findings_and_no_base() -> None:
     source.check_overrides({}, {}, {})
     with pytest.raises(UsageError, match="takes no findings"):
         source.check_overrides({"Edema": FindingState.PRESENT}, {}, {})
-    with pytest.raises(UsageError, match="a base is for adapters of report-gen"):
+    with pytest.raises(UsageError, match="a base is for adapters"):
         Drafter.load("vit_gpt2", base="base")
     assert source.model_card() == ""

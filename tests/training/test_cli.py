@@ -13,7 +13,7 @@ import pytest
 import typer
 from report_gen_training.cli import train
 from report_gen_training.data.studies import open_corpus
-from report_gen_training.recipe.loading import RECIPES, load_recipe
+from report_gen_training.recipe.loading import RECIPES, load_any_recipe
 
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
@@ -115,7 +115,7 @@ def test_a_recipe_without_its_data_says_how_to_name_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    recipe = load_recipe(name)
+    recipe = load_any_recipe(name)
     assert recipe.data == "data"
     with pytest.raises(CorpusError, match=r"^data/\S+: no such file or folder, .*; name .* with --set data=FOLDER$"):
         open_corpus(recipe.corpora[0], recipe, schema=chest_xray(), store=tmp_path)

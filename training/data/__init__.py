@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
     from .patient_split import LEFT_OUT, assign_splits, is_held_out
+    from .prefetching import prefetch
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
     from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
+    from .shuffled_passes import draw_seed, pass_indices
     from .soft_label_files import write_soft_labels
+    from .studies import open_corpus
     from .study_pairs import StudyPair, pair_studies
     from .targets import MIN_LABELS, Floats
+    from .text_cleaning import CleaningRules, clean_report
     from .trained_views import count_trained_views
     from .vocabulary import PatientText, learn_vocabulary
 else:
@@ -44,6 +48,10 @@ else:
             ),
             "pretrained_vocabulary": ("keep_vocabulary", "token_rows"),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
+            "prefetching": ("prefetch",),
+            "shuffled_passes": ("draw_seed", "pass_indices"),
+            "studies": ("open_corpus",),
+            "text_cleaning": ("CleaningRules", "clean_report"),
             "soft_label_files": ("write_soft_labels",),
             "study_pairs": ("StudyPair", "pair_studies"),
             "targets": ("MIN_LABELS", "Floats"),
@@ -58,6 +66,7 @@ __all__ = [
     "MIN_LABELS",
     "Batch",
     "BatchDataset",
+    "CleaningRules",
     "ExampleStore",
     "Floats",
     "Groups",
@@ -70,15 +79,20 @@ __all__ = [
     "TrainingExample",
     "assign_splits",
     "cache_images",
+    "clean_report",
     "count_continuations",
     "count_trained_views",
     "decode_images",
+    "draw_seed",
     "group_by_kind",
     "image_transform",
     "is_held_out",
     "keep_vocabulary",
     "learn_vocabulary",
+    "open_corpus",
     "pair_studies",
+    "pass_indices",
+    "prefetch",
     "prepare",
     "prepare_sample",
     "recognizer_images",

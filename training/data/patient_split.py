@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from report_gen.corpora import SPLITS, is_of_source, is_synthetic
 from report_gen.errors import CorpusError, RecipeError
 
-from ..recipe import CorpusRecipe
+from ..recipe import CorpusSource
 
 LEFT_OUT = "left out"
 """Split of a study that is not used: its patient is validation or test data through other studies, or the recipe does
 not use its split."""
 
 
-def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Dataset]) -> dict[str, NDArray[np.str_]]:
+def assign_splits(corpora: Sequence[CorpusSource], datasets: Mapping[str, Dataset]) -> dict[str, NDArray[np.str_]]:
     """Return the split of every study: train, val, test or LEFT_OUT.
 
     The corpora define the splits (`hold_out` changes them). A study may be validation or test data only if its source
@@ -87,7 +87,7 @@ class _Studies:
     """Splits that are used."""
 
 
-def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
+def _read(corpus: CorpusSource, dataset: Dataset) -> _Studies:
     names = ["study_id", "patient_id", "split", "source"]
     columns = dataset.select_columns(names).with_format("arrow")[:]
     ids, patients, splits, sources = (columns[name].to_pylist() for name in names)

@@ -187,7 +187,10 @@ def _read_corpora(
     recipe: Recipe, working: Path, store: Path, schema: FindingSchema, on_progress: OnProgress
 ) -> dict[str, CorpusStudies]:
     """Read all corpora, split their patients, and clean them one by one."""
-    datasets = {one.name: open_corpus(one, recipe, schema=schema, store=store) for one in recipe.corpora}
+    datasets = {
+        one.name: open_corpus(one, recipe, schema=schema, store=store, use_images=one.use_images)
+        for one in recipe.corpora
+    }
     splits = assign_splits(recipe.corpora, datasets)
     return {
         one.name: read_studies(

@@ -17,7 +17,7 @@ from report_gen.corpora import ORDER_COLUMNS, FindingBox, boxes_of_kept_images, 
 from report_gen.errors import CorpusError
 from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewPosition
 
-from ..recipe import CorpusRecipe, Recipe, TextRecipe
+from ..recipe import CorpusRecipe, CorpusSource, Recipe, RunSettings, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .concepts import KnownConcepts
@@ -55,10 +55,13 @@ class CorpusStudies(Iterable[CorpusStudy]):
         return study if present >= self._sections else replace(study, sections=())
 
 
-def open_corpus(corpus: CorpusRecipe, recipe: Recipe, *, schema: FindingSchema, store: Path) -> Dataset:
+def open_corpus(
+    corpus: CorpusSource, recipe: RunSettings, *, schema: FindingSchema, store: Path, use_images: bool = True
+) -> Dataset:
     """Read a corpus of a recipe into a memory-mapped table.
 
     Args:
+        use_images: Whether the images are used; otherwise they may be missing.
         schema: The findings of the labels.
         store: Where the table is written, and where the corpus is unpacked if necessary; its images stay there.
 
@@ -75,7 +78,7 @@ def open_corpus(corpus: CorpusRecipe, recipe: Recipe, *, schema: FindingSchema, 
     return read_corpus(
         path,
         layout=corpus.layout,
-        require_images=corpus.use_images if recipe.unreadable == "refuse" else None,
+        require_images=use_images if recipe.unreadable == "refuse" else None,
         store=store,
         schema=schema,
         columns=corpus.columns,

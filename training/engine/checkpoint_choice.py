@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.drafting import resolve_states
@@ -37,7 +38,7 @@ from report_gen.records import (
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore
-from ..recipe import StageRecipe
+from ..recipe import StageRecipe, TrainingSteps
 from ..run import Validation, ValidationScore
 
 _DECODINGS: Mapping[str, Decoding] = MappingProxyType(
@@ -68,13 +69,17 @@ def choose_studies(groups: Sequence[ExampleStore], count: int) -> list[ExampleSt
     """Return at most `count` studies with a report, evenly spread over all that have one, in groups of one kind."""
     with_reports = [group for group in groups if group.lengths.any()]
     stops = np.cumsum([len(group) for group in with_reports], dtype=np.int64)
-    total = sum(map(len, with_reports))
-    indices = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+    indices = spread_evenly(sum(map(len, with_reports)), count)
     chosen = [
         group.select(indices[(indices >= stop - len(group)) & (indices < stop)] - (stop - len(group)))
         for group, stop in zip(with_reports, stops, strict=True)
     ]
     return [group for group in chosen if len(group)]
+
+
+def spread_evenly(total: int, count: int) -> NDArray[np.int64]:
+    """Return at most `count` of `total` indices, evenly spread."""
+    return np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
 
 
 def validation_decoding(stage: StageRecipe, max_report_tokens: int) -> Decoding:
@@ -164,7 +169,7 @@ def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: Findi
     return DraftScores(scores, distinct, is_collapsed(draft_stats, reference_stats))
 
 
-def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
+def rank(validation: Validation, stage: TrainingSteps) -> ValidationScore | None:
     """Return the score by which validations are compared, or None if nothing was validated.
 
     Drafts that vary too little score 0, so that any varied drafts are better; among them the loss decides.

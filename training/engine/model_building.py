@@ -22,7 +22,14 @@ from report_gen.model import (
 )
 from report_gen.records import AttributeName
 
-from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is_adapter, learning_rates
+from ..optimization import (
+    add_adapters,
+    belongs_to_image,
+    checkpoint_activations,
+    frozen_parameters,
+    is_adapter,
+    learning_rates,
+)
 from ..recipe import Recipe, load_finding_schema, read_image_side
 from .size_check import check_sizes
 from .volume_weights import read_volume_weights
@@ -65,7 +72,7 @@ def build_model(
         learning_rates(model, stage.rates)  # check all stages now, not when the last one starts
     _check_positions(model, recipe, prompt_tokens, views)
     if recipe.checkpoint_activations:
-        _checkpoint_activations(model)
+        checkpoint_activations(model.decoder.language_model)
     if recipe.compile:
         # Not the language model itself: drafting calls it with a growing cache and would recompile it in every step.
         model.encoder.compile()
@@ -162,18 +169,6 @@ def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, vie
             f"{model.decoder.positions}; lower text.max_report_tokens or model.projector.{key}, or give the decoder "
             "more positions"
         )
-
-
-def _checkpoint_activations(model: ReportModel) -> None:
-    language_model = model.decoder.language_model
-    # transformers is renaming the method; both take the arguments of torch's checkpoint function.
-    enable = getattr(language_model, "activation_checkpointing_enable", None)
-    try:
-        (enable or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
-    except ValueError as error:
-        raise RecipeError(
-            f"checkpoint_activations: a {language_model.config.model_type} decoder does not support it; remove the key"
-        ) from error
 
 
 def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:

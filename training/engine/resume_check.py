@@ -12,7 +12,7 @@ from report_gen.errors import UsageError
 from report_gen.model import ReportModel
 
 from ..optimization import frozen_parameters
-from ..recipe import Recipe, StageRecipe
+from ..recipe import Recipe, TrainingSteps, TuningRecipe
 from ..run import Tensors, TrainProgress, TrainState, damaged
 
 MAX_SKIPPED = 3
@@ -32,6 +32,22 @@ def check_state(state: TrainState, recipe: Recipe, weights: Mapping[str, torch.T
         UsageError: The state contradicts the recipe or the model; the message names the value.
     """
     for problem in _problems(state, recipe, weights):
+        raise damaged(folder, problem)
+
+
+def check_tuning_state(state: TrainState, recipe: TuningRecipe, weights: Tensors, folder: Path) -> None:
+    """Check the state of a fine-tuning, which is one stage; see `check_state`.
+
+    Args:
+        state: The state.
+        recipe: Recipe of the run.
+        weights: Weights of the adapter by name, for names, shapes and types.
+        folder: Folder of the state, for error messages.
+
+    Raises:
+        UsageError: The state contradicts the recipe or the adapter; the message names the value.
+    """
+    for problem in _problems_of_tuning(state, recipe, weights):
         raise damaged(folder, problem)
 
 
@@ -75,6 +91,18 @@ def _problems(state: TrainState, recipe: Recipe, weights: Tensors) -> Iterator[s
         yield from _problems_of_stage(state, state.best, recipe, weights)
 
 
+def _problems_of_tuning(state: TrainState, recipe: TuningRecipe, weights: Tensors) -> Iterator[str]:
+    if state.seed != recipe.seed:
+        yield f"seed = {state.seed}, but the recipe has {recipe.seed}"
+    if state.progress.stage:
+        yield f"stage = {state.progress.stage}, but a fine-tuning is one stage"
+    yield from _wrong_tensors("weights", state.weights, weights)
+    yield from _wrong_tensors("best", state.best or {}, weights)
+    if state.optimizer is None:
+        yield "optimizer.safetensors is missing"
+    yield from _wrong_counters(state.progress, recipe)
+
+
 def _problems_of_stage(state: TrainState, best: Tensors, recipe: Recipe, weights: Tensors) -> Iterator[str]:
     """Yield the contradictions of a state that was saved inside a stage."""
     progress, stage = state.progress, recipe.stages[state.progress.stage]
@@ -91,7 +119,7 @@ def _problems_of_stage(state: TrainState, best: Tensors, recipe: Recipe, weights
     yield from _wrong_counters(progress, stage)
 
 
-def _wrong_counters(progress: TrainProgress, stage: StageRecipe) -> Iterator[str]:
+def _wrong_counters(progress: TrainProgress, stage: TrainingSteps) -> Iterator[str]:
     """Yield the contradictions of step, validations, patience counter and score."""
     step, every = progress.step, stage.validate_every
     if step > stage.steps:

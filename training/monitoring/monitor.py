@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from report_gen.files import write_atomically
 from report_gen.terminal import Bars, bars
 
-from ..recipe import Recipe
+from ..recipe import Recipe, StageRecipe, TuningRecipe
 from ..run import LOG, Progress, Validation, selection_scores
 from .curves import draw_curves
 from .history import read_history
@@ -20,19 +20,28 @@ CURVES = "curves.png"
 
 
 @contextmanager
-def open_monitor(recipe: Recipe, folder: Path) -> Iterator[Monitor]:
+def open_monitor(recipe: Recipe | TuningRecipe, folder: Path) -> Iterator[Monitor]:
     """Monitor the run of a folder while the context lasts."""
-    with bars() as shown, TensorBoardLog(folder, recipe.stages) if recipe.tensorboard else nullcontext() as board:
-        yield Monitor(recipe, folder, shown, board)
+    # A fine-tuning is one stage with the name of the run.
+    stages = (recipe,) if isinstance(recipe, TuningRecipe) else recipe.stages
+    with bars() as shown, TensorBoardLog(folder, stages) if recipe.tensorboard else nullcontext() as board:
+        yield Monitor(recipe.name, folder, stages, shown, board)
 
 
 class Monitor:
     """Progress bars and messages at the terminal; curves.png, samples.html and TensorBoard events in the run folder."""
 
-    def __init__(self, recipe: Recipe, folder: Path, shown: Bars, board: TensorBoardLog | None) -> None:
-        self._name, self._folder, self._bars, self._board = recipe.name, folder, shown, board
-        self._min_distinct = {stage.name: stage.min_distinct for stage in recipe.stages}
-        self._samples = SamplePage(folder, recipe.name)
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        stages: Sequence[StageRecipe | TuningRecipe],
+        shown: Bars,
+        board: TensorBoardLog | None,
+    ) -> None:
+        self._name, self._folder, self._bars, self._board = name, folder, shown, board
+        self._min_distinct = {stage.name: stage.min_distinct for stage in stages}
+        self._samples = SamplePage(folder, name)
         self._latest: Progress | None = None
 
     def on_progress(self, task: str, done: int, total: int) -> None:

@@ -53,5 +53,10 @@ def _notices(recipe: Recipe, folder: Path) -> Iterator[str]:
             "the recipe declares no scope, so that the model drafts images of every kind; name modalities and body "
             "parts in [model.scope]"
         )
+    yield from collapse_notices(folder)
+
+
+def collapse_notices(folder: Path) -> Iterator[str]:
+    """Yield a notice if the drafts of the weights that the last stage of a run kept have collapsed."""
     if any(record.get("collapsed") for stage in read_history(folder / LOG)[-1:] for record in stage.kept.values()):
         yield "the drafts of the kept weights have collapsed to a few texts; train longer, or on more studies"

@@ -17,7 +17,7 @@ from torch.utils.tensorboard.summary import scalar, text
 
 from report_gen.errors import OutputError
 
-from ..recipe import StageRecipe
+from ..recipe import StageRecipe, TuningRecipe
 from ..run import Progress, Sample, Validation
 
 FOLDER = "tensorboard"
@@ -31,7 +31,7 @@ class TensorBoardLog:
     The events contain report texts of patients, as the run folder does.
     """
 
-    def __init__(self, folder: Path, stages: Sequence[StageRecipe]) -> None:
+    def __init__(self, folder: Path, stages: Sequence[StageRecipe | TuningRecipe]) -> None:
         self._folder = folder / FOLDER
         before = accumulate((stage.steps for stage in stages), initial=0)
         self._starts = dict(zip((stage.name for stage in stages), before, strict=False))

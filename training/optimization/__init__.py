@@ -1,5 +1,6 @@
 """Losses, optimizer and learning rates, moving average, adapters, and self-critical training."""
 
+from .activation_checkpointing import checkpoint_activations
 from .adapters import adapter_config, adapter_state, add_adapters, frozen_parameters, is_adapter, merged_state
 from .ema import MovingAverage
 from .objectives import (
@@ -34,6 +35,7 @@ __all__ = [
     "attribute_loss",
     "belongs_to_image",
     "build_optimizer",
+    "checkpoint_activations",
     "encoder_layers",
     "finding_loss",
     "frozen_parameters",

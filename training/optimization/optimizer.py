@@ -18,7 +18,7 @@ from torch.optim import AdamW
 from report_gen.errors import RecipeError
 from report_gen.model import ReportModel
 
-from ..recipe import Rates, StageRecipe
+from ..recipe import Rates, StageRecipe, TrainingSteps
 from .adapters import frozen_parameters
 
 _STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|location_embedding|attribute_embeddings\.\d+)")
@@ -79,7 +79,7 @@ def encoder_layers(model: ReportModel) -> dict[str, int]:
     return {f"encoder.backbone.{name}": layer for name, layer in layers.items()}
 
 
-def set_rates(optimizer: torch.optim.Optimizer, stage: StageRecipe, step: int) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, stage: TrainingSteps, step: int) -> None:
     """Set the learning rates of a step: linear warm-up, then half a cosine down to a tenth of the peak."""
     warmup = max(1, round(stage.steps * stage.warmup))
     done = (step - warmup) / max(1, stage.steps - warmup)

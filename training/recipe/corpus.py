@@ -13,7 +13,9 @@ from .names import Label
 Weight = Annotated[float, Field(gt=0, le=1000)]
 
 
-class CorpusRecipe(FrozenModel):
+class CorpusSource(FrozenModel):
+    """A corpus, and which of its studies are training, validation and test data."""
+
     name: Label
     """Name by which stages refer to the corpus."""
     path: str
@@ -30,9 +32,6 @@ class CorpusRecipe(FrozenModel):
     """Sources (values of the column `source`, or their part before the first `/`) whose studies may be validation and
     test data. Studies of other sources are training data, except those of patients who are validation or test data:
     these are left out. All sources if not given; an empty array is none."""
-    calibration_sources: tuple[str, ...] | None = None
-    """Sources whose validation studies are used to calibrate probabilities and to fit thresholds, because findings are
-    as frequent there as in the population; named as in `held_out_sources`. All sources if not given."""
     patient_ids: str = ""
     """Name for the numbering of the patients. Corpora that give the same name number the same patients, and no patient
     is in two splits over all of them. By default every corpus has its own numbering."""
@@ -40,6 +39,12 @@ class CorpusRecipe(FrozenModel):
     """Splits that are used; studies of other splits are left out, such as validation data of another prevalence."""
     exclude: tuple[str, ...] = ()
     """Ids of studies to leave out completely, such as studies kept for a demonstration."""
+
+
+class CorpusRecipe(CorpusSource):
+    calibration_sources: tuple[str, ...] | None = None
+    """Sources whose validation studies are used to calibrate probabilities and to fit thresholds, because findings are
+    as frequent there as in the population; named as in `held_out_sources`. All sources if not given."""
     sampling_weight: Weight = 1.0
     """How often a study is drawn, relative to those of other corpora; for stages with `mixing = "pooled"`."""
     source_weights: dict[str, Weight] = Field(default_factory=dict)

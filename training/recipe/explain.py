@@ -16,12 +16,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .adapter_tuning import TuningRecipe
 from .schema import Recipe
 
 _KINDS = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table"}
 """Type names of TOML."""
 _HINT = (
     "Keys of a recipe (a TOML file). Change one for a single run with --set, as in --set stages.0.rates.decoder=1e-3"
+)
+_KINDS_OF_RECIPES: tuple[tuple[str, type[BaseModel]], ...] = (
+    ("Recipes that train a model of report-gen in stages", Recipe),
+    ("Recipes that fine-tune a published model (model is a text)", TuningRecipe),
 )
 _LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
@@ -78,17 +83,22 @@ def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "")
 def render_keys() -> RenderableType:
     """Return all tables for a terminal of at least 60 columns."""
     parts: list[RenderableType] = [Text(_HINT, end="\n\n")]
-    for table in explain():
+    for title, record in _KINDS_OF_RECIPES:
+        parts += [Text(title, "bold underline", end="\n\n"), *_render_tables(record)]
+    return Group(*parts)
+
+
+def _render_tables(record: type[BaseModel]) -> Iterator[RenderableType]:
+    for table in explain(record):
         header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "top-level keys"
-        parts.append(Text.assemble((header, "bold cyan"), "  ", table.meaning, end="\n\n"))
+        yield Text.assemble((header, "bold cyan"), "  ", table.meaning, end="\n\n")
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, min_width=22)
         grid.add_column(ratio=1)
         for key in table.keys:
             default = "required" if key.default == "required" else f"default {key.default}"
             grid.add_row(Text(key.name, "bold"), Text.assemble((f"{key.kind}, {default}\n", "dim"), key.meaning))
-        parts += [grid, Text()]
-    return Group(*parts)
+        yield from (grid, Text())
 
 
 def _key(name: str, field: FieldInfo) -> Key:

@@ -14,7 +14,9 @@ import pydantic
 
 from report_gen.errors import RecipeError
 
+from .adapter_tuning import TuningRecipe
 from .explain import KeyTable, explain
+from .run_settings import RunSettings
 from .schema import Recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -48,7 +50,21 @@ RENAMED_KEYS = {
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
+    """Load a recipe with stages; see `load_any_recipe`.
+
+    Raises:
+        RecipeError: As in `load_any_recipe`, or the recipe fine-tunes a published model.
+    """
+    recipe = load_any_recipe(name_or_path, settings)
+    if isinstance(recipe, TuningRecipe):
+        raise RecipeError(f"{name_or_path}: fine-tunes the model {recipe.model!r}; give a recipe with stages")
+    return recipe
+
+
+def load_any_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe | TuningRecipe:
     """Load a recipe file, or a recipe of the package by name, and apply `key.key=value` settings.
+
+    A recipe whose `model` is a text, not a table, fine-tunes that model.
 
     `key=` without a value removes the key, so that its default applies.
 
@@ -63,10 +79,11 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     for setting in settings:
         _apply(tree, setting)
     _check_strings(path, tree)
+    kind = TuningRecipe if isinstance(tree.get("model"), str) else Recipe
     try:
-        return Recipe.model_validate(tree)
+        return kind.model_validate(tree)
     except pydantic.ValidationError as error:
-        raise RecipeError(f"{path}: {_describe_fault(error)}") from error
+        raise RecipeError(f"{path}: {_describe_fault(error, kind)}") from error
 
 
 def _read(path: Path, name: str) -> dict[str, Any]:
@@ -134,7 +151,7 @@ def describe_renamed_keys(error: pydantic.ValidationError) -> str:
     return ", ".join(renamed)
 
 
-def _describe_fault(error: pydantic.ValidationError) -> str:
+def _describe_fault(error: pydantic.ValidationError, kind: type[RunSettings]) -> str:
     """Describe one fault of a recipe: the key, what is wrong, what to do."""
     if renamed := describe_renamed_keys(error):
         return f"{renamed}; rename it" if renamed.count(" is now called ") == 1 else f"{renamed}; rename them"
@@ -144,7 +161,7 @@ def _describe_fault(error: pydantic.ValidationError) -> str:
     where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(_VARIANTS))
     if fault["type"] != "extra_forbidden":
         return f"{where or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
-    tables = list(explain())
+    tables = list(explain(kind))
     keys = sorted({key.name for table in tables for key in table.keys} | {table.name for table in tables})
     near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
     places = _places(where, near[0], tables) if near else []

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from report_gen.config import CONDITIONING_TRAITS, FrozenModel
 from report_gen.records import SectionName
@@ -13,8 +12,10 @@ from report_gen.records import SectionName
 from .corpus import CorpusRecipe
 from .decisions import DecisionRecipe
 from .model import ModelRecipe
-from .names import Label, check_name
+from .names import Label
 from .recognizer import RecognizerRecipe
+from .run_settings import RunSettings
+from .training_steps import TrainingSteps
 
 
 class TextRecipe(FrozenModel):
@@ -120,7 +121,7 @@ class Rates(FrozenModel):
         return self
 
 
-class StageRecipe(FrozenModel):
+class StageRecipe(TrainingSteps):
     name: Label
     """Name shown in the progress bar and the log."""
     corpora: tuple[Label, ...]
@@ -128,20 +129,8 @@ class StageRecipe(FrozenModel):
     mixing: Literal["alternate", "pooled"] = "alternate"
     """How corpora share the batches: `alternate` takes whole batches of each corpus in turn, `pooled` draws every batch
     from all corpora of one kind (images, reports or both), by their numbers of studies and their sampling weights."""
-    steps: int = Field(ge=1, le=1_000_000_000)
-    """Maximum number of optimizer steps."""
-    batch_size: int = Field(default=16, ge=1, le=65_536)
-    """Studies B per batch, over all processes."""
-    accumulate: int = Field(default=1, ge=1, le=65_536)
-    """Batches per optimizer step; their gradients are added up."""
     rates: Rates
     """Peak learning rates of encoder, projector and decoder."""
-    warmup: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the steps in which the learning rate rises; after that it falls along half a cosine."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """Weight decay of AdamW; applied to matrices only."""
-    clip: float = Field(default=1.0, gt=0)
-    """Maximum norm of the gradient; larger gradients are scaled down."""
     finding_weight: float = Field(default=1.0, ge=0)
     """Weight of the finding loss in the total loss, in which the report loss has weight 1."""
     attribute_weight: float = Field(default=1.0, ge=0)
@@ -182,28 +171,11 @@ class StageRecipe(FrozenModel):
     The decay of step n (from 0) is at most (1 + n) / (10 + n)."""
     scst: ScstRecipe = Field(default_factory=ScstRecipe)
     """Self-critical sequence training."""
-    validate_every: int = Field(default=100, ge=1, le=1_000_000_000)
-    """Steps between validations."""
-    checkpoint_metric: Literal["draft_score", "loss"] = "draft_score"
-    """Criterion for the best weights: `draft_score`, the sum of finding macro-F1 and CIDEr-D of drafts of validation
-    studies (the loss, if no study has a report), or `loss`."""
-    validation_drafts: int = Field(default=100, ge=1, le=1_000_000_000)
-    """Maximum number of validation studies to draft, the same at every validation."""
     validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
     """Decoding of validation drafts: greedy (fast), beam search, or the default of drafting (several times slower)."""
-    min_distinct: float = Field(default=0.1, ge=0, le=1)
-    """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
-    patience: int = Field(default=5, ge=1, le=1_000_000_000)
-    """Validations without improvement after which the stage ends."""
 
 
-class Recipe(FrozenModel):
-    name: str
-    """Name of the model and of its run folder: a file name of at most 200 bytes, without slashes."""
-    data: str = "."
-    """Folder that paths in the recipe are relative to; itself relative to the current folder."""
-    seed: int = Field(default=0, ge=0, le=2**64 - 1)
-    """Seed of everything random."""
+class Recipe(RunSettings):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; `auto` measures at the start of every stage whether bf16 is faster."""
     compile: bool = False
@@ -215,12 +187,6 @@ class Recipe(FrozenModel):
     cache: str | None = None
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
     `cache` in the run folder. It holds patient images: delete it with them."""
-    unreadable: Literal["refuse", "leave-out"] = "refuse"
-    """Treatment of a study with a missing or unreadable image: stop with an error, or leave the study out."""
-    save_minutes: float = Field(default=10.0, ge=0, le=525_600)
-    """Minutes between saves of the training state, in addition to the save at every validation."""
-    tensorboard: bool = True
-    """Whether to write curves and sample drafts for TensorBoard into the run folder."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"
     """Data type of the weights in the checkpoint."""
     text: TextRecipe = Field(default_factory=TextRecipe)
@@ -239,8 +205,6 @@ class Recipe(FrozenModel):
     """Costs of wrong decisions, from which the thresholds of the finding head follow."""
     recognizer: RecognizerRecipe | None = None
     """The image recognizer, fitted after the last stage. Without it every image is drafted."""
-    card: str = ""
-    """Introduction of the model card: what the model was trained on and what it cannot do."""
 
     @model_validator(mode="after")
     def _check_stages(self) -> Recipe:
@@ -289,12 +253,3 @@ class Recipe(FrozenModel):
                 f"stage {stage.name!r}: the sampling_weight of the corpus {weighted[0]!r} has no effect, because the "
                 'batches of the corpora alternate; set mixing = "pooled", or remove it'
             )
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        return check_name(name)
-
-    def resolve(self, path: str) -> Path:
-        """Return a path of the recipe relative to the current folder."""
-        return Path(self.data) / path

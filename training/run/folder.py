@@ -17,7 +17,7 @@ from report_gen.errors import CheckpointError, OutputError, RecipeError, ReportG
 from report_gen.files import recover_folder, remove_temporary_files, write_atomically
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
-from ..recipe import Recipe, describe_renamed_keys
+from ..recipe import RunSettings, describe_renamed_keys
 from .json_files import read_json
 from .train_state import TrainState, damaged, load_state, save_state, saved_log_bytes
 
@@ -36,7 +36,7 @@ class Run:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[Run]:
+    def open(cls, folder: Path, recipe: RunSettings, *, resume: bool) -> Iterator[Run]:
         """Start a run in a folder, or open the run there; the folder is locked while the context lasts.
 
         Args:
@@ -195,10 +195,10 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _check_same(path: Path, recipe: Recipe) -> None:
+def _check_same(path: Path, recipe: RunSettings) -> None:
     """Refuse to resume with a recipe that would have trained other weights."""
     try:
-        before = Recipe.model_validate(read_json(path))
+        before = type(recipe).model_validate(read_json(path))
     except pydantic.ValidationError as error:
         if renamed := describe_renamed_keys(error):
             raise RecipeError(

@@ -69,6 +69,8 @@ class TrainState:
     """Exponential moving average of the weights, if the stage keeps one."""
     seed: int | None = None
     """Seed of the run, from which the order of the studies follows; None in a state of version 0.1."""
+    base_sha256: str = ""
+    """SHA-256 of the frozen weights of another model to which `weights` are adapters; empty if there is none."""
 
 
 class _Progress(pydantic.BaseModel):
@@ -94,6 +96,7 @@ class _Record(pydantic.BaseModel):
     log_bytes: _Count = 0
     """Size of the log when the state was saved; later lines are of steps that will be repeated."""
     seed: _Count | None = None
+    base_sha256: str = ""
     tensors: dict[str, _Count] = {}
     """Number of tensors by file; empty in a state of version 0.1."""
 
@@ -109,6 +112,7 @@ def save_state(folder: Path, state: TrainState, *, log_bytes: int) -> None:
         "progress": asdict(state.progress),
         "log_bytes": log_bytes,
         "seed": state.seed,
+        "base_sha256": state.base_sha256,
         "tensors": {_file(name): len(value) for name, value in tensors.items()},
     }
     contents: dict[str, bytes | Callable[[], bytes]] = {_STATE: json.dumps(record).encode()}
@@ -133,7 +137,7 @@ def load_state(folder: Path) -> TrainState | None:
     progress = record.progress.model_dump()
     if progress["best"] is not None:
         progress["best"] = ValidationScore(*progress["best"])
-    return TrainState(TrainProgress(**progress), seed=record.seed, **tensors)
+    return TrainState(TrainProgress(**progress), seed=record.seed, base_sha256=record.base_sha256, **tensors)
 
 
 def saved_log_bytes(folder: Path) -> int:

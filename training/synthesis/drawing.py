@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from report_gen.errors import CorpusError, ReportGenError
 
-from ..data import Floats
+from ..data import Floats, draw_seed
 from ..run import OnProgress, ignore_progress
 from .generator import ImageGenerator
 from .nearest import Nearest, NearestImages
-from .training import draw_seed
 from .training_images import TrainingImages
 
 _BATCH = 32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -23,6 +22,7 @@ from report_gen.errors import ReportGenError, StoppedError, UsageError
 from report_gen.files import write_folder
 from report_gen.word_lists import join_words
 
+from ..data import draw_seed, pass_indices
 from ..engine import is_bf16_faster
 from ..optimization import MovingAverage
 from ..run import (
@@ -127,9 +127,10 @@ class _Batches:
         self._recipe, self._device = recipe, device
 
     def loss(self, generator: ImageGenerator, step: int) -> torch.Tensor:
-        chosen = _batch(len(self._pixels), self._recipe, step)
+        recipe = self._recipe
+        chosen = pass_indices(len(self._pixels), recipe.batch_size, step, recipe.seed)
         pixels = (self._pixels[chosen].float() / 127.5 - 1).to(self._device)  # [B,size,size]
-        noise = torch.Generator().manual_seed(draw_seed(self._recipe.seed, "noise", step))
+        noise = torch.Generator().manual_seed(draw_seed(recipe.seed, "noise", step))
         return generator.loss(pixels, self._conditions[chosen].to(self._device), generator=noise)
 
 
@@ -154,24 +155,6 @@ def _initial_generator(recipe: GeneratorRecipe, findings: Sequence[str]) -> Imag
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         return ImageGenerator(recipe, findings)
-
-
-def draw_seed(*parts: object) -> int:
-    """Return the seed that belongs to these parts, such as a seed and the number of an image."""
-    digest = hashlib.sha256(" ".join(map(str, parts)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _batch(count: int, recipe: GeneratorRecipe, step: int) -> torch.Tensor:
-    """Return the indices of the images of a step. Every image is drawn once in each pass over the images."""
-    positions = np.arange(step * recipe.batch_size, (step + 1) * recipe.batch_size)
-    passes, places = positions // count, positions % count
-    orders = {one: _order(count, draw_seed(recipe.seed, "pass", one)) for one in set(passes.tolist())}
-    return torch.stack([orders[one][place] for one, place in zip(passes.tolist(), places.tolist(), strict=True)])
-
-
-def _order(count: int, seed: int) -> torch.Tensor:
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))
 
 
 def _rate(step: int, steps: int) -> float:

@@ -327,7 +327,7 @@ def test_checkpointed_activations_give_the_same_drafts(tmp_path: Path) -> None:
 
 def test_a_decoder_without_activation_checkpointing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.GPT2LMHeadModel.supports_gradient_checkpointing", False)
-    with pytest.raises(RecipeError, match="checkpoint_activations: a gpt2 decoder does not support it; remove the key"):
+    with pytest.raises(RecipeError, match="checkpoint_activations: a gpt2 model does not support it; set it to false"):
         build(tiny_recipe(tmp_path, checkpoint_activations=True))
 
 

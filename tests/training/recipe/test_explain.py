@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from report_gen_training.recipe import CorpusRecipe, LoraRecipe, Rates, Recipe, ScstRecipe, StageRecipe
+from report_gen_training.recipe import CorpusRecipe, LoraRecipe, Rates, Recipe, ScstRecipe, StageRecipe, TuningRecipe
 from report_gen_training.recipe.explain import Key, explain, render_keys
 from report_gen_training.recipe.loading import RECIPES
 from rich.console import Console
@@ -39,6 +39,14 @@ def test_every_field_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
     assert fields | set(Recipe.model_fields) <= keys.keys() | paths
     assert [path for path, key in keys.items() if not key.meaning] == []
     assert [table.path for table in explain() if table.path and not table.meaning] == []
+
+
+def test_the_keys_of_a_fine_tuning_have_a_meaning() -> None:
+    tables = list(explain(TuningRecipe))
+    assert {table.path for table in tables} == {"", "corpora", "text", "lora"}
+    assert {key.name for key in tables[0].keys} | {"corpora", "text", "lora"} == set(TuningRecipe.model_fields)
+    assert all(key.meaning for table in tables for key in table.keys)
+    assert {key.name: key.default for key in tables[0].keys}["batch_size"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -114,5 +122,7 @@ def test_the_keys_of_the_packaged_recipes_are_explained(keys: dict[str, Key]) ->
         else:
             yield path
 
+    tuning = {f"{table.path}.{key.name}".strip(".") for table in explain(TuningRecipe) for key in table.keys}
     for recipe in RECIPES.glob("*.toml"):
-        assert set(paths(tomllib.loads(recipe.read_text(encoding="utf-8")))) <= keys.keys()
+        content = tomllib.loads(recipe.read_text(encoding="utf-8"))
+        assert set(paths(content)) <= (tuning if isinstance(content["model"], str) else keys.keys())
