@@ -1,4 +1,4 @@
-"""The interface of a backend: a model that answers a chat with images with a text.
+"""The interface of a backend: a model that gets a chat with images and replies with a text.
 
 A backend knows nothing of studies, reports and findings. `drafting` prepares the images and the prompt, and reads the
 answer. `report_gen/generation/README.md` describes how to add a backend.

@@ -171,7 +171,7 @@ def test_a_table_of_reports_needs_reports_and_a_page_does_not(
     models |= {"a": loads(name="a", texts=text), "b": loads(name="b", texts=text)}
     answer = report_gen("evaluate", "a", "b", tmp_path, *OPTIONS, "--split", "all", "--csv", tmp_path / "out.csv")
     assert answer.code == 2
-    assert "--csv shows reports, and none of these studies has findings; use --json" in answer.err
+    assert "--csv shows reports, and none of these studies has a report with findings; use --json" in answer.err
     page = tmp_path / "out.html"
     assert report_gen("evaluate", "a", "b", tmp_path, *OPTIONS, "--split", "all", "--html", page).code == 0
     assert "Scores against the labels" in page.read_text()

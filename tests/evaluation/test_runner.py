@@ -361,7 +361,7 @@ def test_html_without_reports_is_refused_before_the_drafting(
 ) -> None:
     code, out, err = report_gen("evaluate", checkpoint, corpus(tmp_path, labels=True), "--html", tmp_path / "x.html")
     assert (code, out) == (2, "")
-    assert "none of these studies has findings" in err
+    assert "none of these studies has a report with findings" in err
 
 
 @pytest.mark.parametrize(("name", "fault"), [("a.png", "needs labels of findings"), ("a.pdf", "ends in .png")])
