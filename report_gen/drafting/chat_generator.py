@@ -25,9 +25,18 @@ from report_gen.drafting.limits import Deadline, StudyLimits
 from report_gen.drafting.report_generator import BlankStudy, GeneratedDraft, GeneratorInfo, OnAttention
 from report_gen.drafting.request import DraftRequest, refuse_overrides
 from report_gen.errors import NoDraftError, StudyError, UsageError, without_traceback
-from report_gen.generation import Decoding, study_generator
-from report_gen.labeling import label_findings
-from report_gen.records import Finding, FindingSchema, Heatmap, Image, PreprocessedImage, Study
+from report_gen.generation import Decoding, GeneratedText, study_generator
+from report_gen.labeling import label_findings, locate_findings
+from report_gen.records import (
+    UNKNOWN_LOCATION,
+    ConfidenceKind,
+    Finding,
+    FindingSchema,
+    Heatmap,
+    Image,
+    PreprocessedImage,
+    Study,
+)
 
 _LARGEST_SEED = 2**63 - 1
 
@@ -128,7 +137,7 @@ class ChatGenerator:
             notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} replies of the model left out: no report")
         return GeneratedDraft(
             text=text,
-            confidence="token probability" if usable[index].text.confidence is not None else "agreement",
+            confidence=_confidence_kind(usable[index].text, text),
             findings=_findings_in(text.text, self.info.schema),
             notices=tuple(notices),
             prompt_values=item.used_values,
@@ -144,6 +153,11 @@ def _seed(item: ChatStudy, decoding: Decoding) -> int:
     return study_generator(decoding.seed, *sorted(item.pixel_digests)).initial_seed() & _LARGEST_SEED
 
 
+def _confidence_kind(reply: GeneratedText, chosen: GeneratedText) -> ConfidenceKind:
+    """Return what the confidence of a text measures that its reply has with or without token probabilities."""
+    return "agreement" if reply.confidence is None and chosen.confidence is not None else "token probability"
+
+
 def _describe_failure(reply: ParsedReply) -> str:
     """Return why the reply of a model is no report, and what to do."""
     if reply.refusal:
@@ -155,8 +169,14 @@ def _findings_in(text: str, schema: FindingSchema) -> tuple[Finding, ...]:
     """Return the findings that a text states, marked as read from it."""
     if not schema.findings:
         return ()
-    states = label_findings(text, schema)
+    states, locations = label_findings(text, schema), locate_findings(text, schema)
     return tuple(
-        Finding(name=name, state=states[name], means_normal=name == schema.normal, from_text=True)
+        Finding(
+            name=name,
+            state=states[name],
+            means_normal=name == schema.normal,
+            from_text=True,
+            location=locations.get(name, UNKNOWN_LOCATION),
+        )
         for name in schema.findings
     )

@@ -10,8 +10,10 @@ import PIL.Image
 from report_gen.corpora import own_and_prior_images
 from report_gen.corpus_qc.contact_sheet import encode_data_url
 from report_gen.errors import StudyError
-from report_gen.evaluation.comparison import Comparison
-from report_gen.evaluation.rows import Row, study_from_row
+from report_gen.evaluation.comparison import ComparedModel, Comparison
+from report_gen.evaluation.corpus_drafts import OWN
+from report_gen.evaluation.rows import Row, has_report, study_from_row
+from report_gen.evaluation.runner import findings_text, full_text
 from report_gen.imaging import load_pixels
 
 RANKED_BY = "ROUGE-L (coco)"
@@ -78,9 +80,16 @@ def _show(kind: str, row: Row, comparison: Comparison, scores: Mapping[str, floa
         thumbnail=_thumbnail(row),
         images=len(own),
         reference=row["findings"],
-        drafts={model.name: model.evaluation.drafts[name] for model in comparison.models},
+        drafts={model.name: _shown_text(model, row) for model in comparison.models},
         scores=scores,
     )
+
+
+def _shown_text(model: ComparedModel, row: Row) -> str:
+    """Return the draft of a study as it is compared with the reference: its findings, or all of it without one."""
+    drafts = model.run.drafts
+    report = drafts.reports[OWN][drafts.ids.index(row["study_id"])]
+    return findings_text(report) if has_report(row) else full_text(report)
 
 
 def _thumbnail(row: Row) -> str:

@@ -158,8 +158,8 @@ def _pair_cell(test: PairTest, *, sign: int) -> str:
     low, high = sorted(sign * end + 0.0 for end in one.interval)  # no negative zero
     differs = max(test.holm_bootstrap, test.holm_randomization) < _SIGNIFICANT
     return (
-        f'<td class="{"differs" if differs else ""}">{sign * (one.second - one.first) + 0.0:+.4f}<br>'
-        f"<small>{low:+.4f} to {high:+.4f}<br>p {test.holm_bootstrap:.4f}, {test.holm_randomization:.4f}</small></td>"
+        f'<td class="{"differs" if differs else ""}">{sign * (one.second - one.first):+z.4f}<br>'
+        f"<small>{low:+z.4f} to {high:+z.4f}<br>p {test.holm_bootstrap:.4f}, {test.holm_randomization:.4f}</small></td>"
     )
 
 

@@ -137,6 +137,6 @@ def _pairs(part: ReferenceScores) -> Iterator[Table]:
 
 def _pair_cells(test: PairTest) -> list[str]:
     one = test.difference
-    ends = "{:+.3f} to {:+.3f}".format(*one.interval)
+    ends = "{:+z.3f} to {:+z.3f}".format(*one.interval)
     p_values = (one.p_bootstrap, test.holm_bootstrap, one.p_randomization, test.holm_randomization)
-    return [one.name, f"{one.second - one.first:+.4f}", ends, *(f"{value:.4f}" for value in p_values)]
+    return [one.name, f"{one.second - one.first:+z.4f}", ends, *(f"{value:.4f}" for value in p_values)]

@@ -25,7 +25,16 @@ from report_gen.errors import ScopeError, StudyError, StudyTimeoutError, UsageEr
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.reading.plain_reports import empty_provenance
-from report_gen.records import FindingState, Report, SectionName, StudyTime, ViewPosition, parse_report
+from report_gen.records import (
+    FindingLocation,
+    FindingState,
+    Report,
+    SectionName,
+    Side,
+    StudyTime,
+    ViewPosition,
+    parse_report,
+)
 from tests.builders import noise_image, study, write_png
 
 REPORT = "FINDINGS: There is a small left pleural effusion. The heart is normal. IMPRESSION: Pleural effusion."
@@ -76,6 +85,9 @@ def test_a_draft_has_the_sections_and_findings_of_the_answer(tmp_path: Path) -> 
     states = {finding.name: finding.state for finding in report.findings}
     assert states["Pleural Effusion"] is FindingState.PRESENT
     assert states["Cardiomegaly"] is FindingState.ABSENT
+    (effusion,) = [finding for finding in report.findings if finding.name == "Pleural Effusion"]
+    assert effusion.location == FindingLocation(Side.LEFT)
+    assert report.provenance.confidence == "token probability"  # there is none: the sentences have no confidence
     assert states["No Finding"] is FindingState.ABSENT
     assert all(finding.from_text and finding.probability is None for finding in report.findings)
     assert report.provenance.model_name == "Fake"

@@ -44,7 +44,7 @@ def copy(tuned: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path, base: str | None = None) -> Any:
-    return find_source(folder).load(base=base, device="cpu", dtype="auto", allow_remote=False)
+    return find_source(folder).load(base=base, device="cpu", dtype="auto", allow_remote=False, tuned=False)
 
 
 def test_models_that_cannot_be_trained(tmp_path: Path, corpus: Path, tuned: Path) -> None:
