@@ -113,7 +113,13 @@ def test_two_reports_are_written_word_for_word_from_their_images(
         "lora": {"parts": ["language", "projector"], "rank": 32, "alpha": 64, "dropout": 0.0},
         "checkpoint_activations": False,
     }
-    tune(recipe(described["llava"], corpus, **values), tmp_path / "run", on_step=steps.append)
+    validations: list[Validation] = []
+    tune(
+        recipe(described["llava"], corpus, **values),
+        tmp_path / "run",
+        on_step=steps.append,
+        on_validation=validations.append,
+    )
     losses = [one.loss for one in steps]
     assert losses[0] > 6
     assert losses[-1] < 0.25  # the frozen output layer of a width of 32 bounds the probabilities
@@ -123,6 +129,24 @@ def test_two_reports_are_written_word_for_word_from_their_images(
         "FINDINGS:\nThe heart is enlarged.\n\nIMPRESSION:\nCardiomegaly.",
         "FINDINGS:\nThe lungs are clear. No pleural effusion.\n\nIMPRESSION:\nNormal chest.",
     ]
+    assert [one.draft for one in validations[-1].samples] == [one.reference for one in validations[-1].samples]
+    assert validations[-1].scores["BLEU-4"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("family", ["llava", "gemma3", "qwen2_5_vl"])
+def test_the_projector_alone(tmp_path: Path, described: dict[str, Path], corpus: Path, family: str) -> None:
+    values: dict[str, Any] = {"steps": 3, "checkpoint_metric": "loss", "lora": {"parts": ["projector"]}}
+    checkpoint = tune(recipe(described[family], corpus, **values), tmp_path / "run")
+    weights = load_file(checkpoint / "adapter_model.safetensors")
+    assert weights
+    assert all(".multi_modal_projector." in name or ".visual.merger." in name for name in weights)
+    loaded = dict(backend_of(load(checkpoint)).model.named_parameters())
+    for name, tensor in weights.items():
+        part, _, rest = name.removeprefix("base_model.model.").partition(
+            ".merger." if family == "qwen2_5_vl" else ".multi_modal_projector."
+        )
+        module = f"{part}.{'merger' if family == 'qwen2_5_vl' else 'multi_modal_projector'}.modules_to_save.default"
+        assert torch.equal(loaded[f"{module}.{rest}"], tensor)
 
 
 def test_an_adapter_that_changes_nothing_is_named(

@@ -201,6 +201,22 @@ def test_an_adapter_of_another_architecture_is_refused(copy: Path, described: di
         load(copy, str(described["gemma3"].with_suffix("")))
 
 
+def test_an_adapter_of_an_endpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "endpoint.toml"
+    path.write_text(
+        'name = "e"\nbackend = "endpoint"\nmodel = "m"\nurl = "http://127.0.0.1:1/v1"\n[adapter]\nfolder = "."\n'
+    )
+    with pytest.raises(UsageError, match=r"adapter is not for endpoints, whose server loads the adapter; remove it"):
+        find_source(path)
+
+
+def test_an_adapter_in_a_description_of_the_user(copy: Path, described: dict[str, Path]) -> None:
+    path = described["llava"].with_name("mine.toml")
+    path.write_text(f'{described["llava"].read_text()}[adapter]\nfolder = "{copy}"\n')
+    weights = load(path).info.weights_sha256
+    assert weights == load(copy).info.weights_sha256 != load(described["llava"]).info.weights_sha256
+
+
 def test_an_adapter_needs_peft(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("report_gen.backends.adapter_loading.find_spec", lambda _: None)
     with pytest.raises(CheckpointError, match=r"copy: an adapter needs peft; pip install peft"):
