@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.generation.cached_decoder import CachedDecoder
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding, DecodingChoice
-    from report_gen.generation.inference import generate_texts, generate_tokens
+    from report_gen.generation.inference import find_cached_decoder, generate_texts, generate_tokens
+    from report_gen.generation.key_value_cache import CacheShape
     from report_gen.generation.proposals import Proposer, benefits_from_proposals
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import Sampler, study_generator
@@ -20,8 +22,10 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "cached_decoder": ("CachedDecoder",),
             "decoding": ("DEFAULT_DECODING", "Decoding", "DecodingChoice"),
-            "inference": ("generate_texts", "generate_tokens"),
+            "inference": ("find_cached_decoder", "generate_texts", "generate_tokens"),
+            "key_value_cache": ("CacheShape",),
             "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
             "sampling": ("Sampler", "study_generator"),
@@ -33,6 +37,8 @@ else:
 
 __all__ = [
     "DEFAULT_DECODING",
+    "CacheShape",
+    "CachedDecoder",
     "CallBeforeToken",
     "Decoding",
     "DecodingChoice",
@@ -42,6 +48,7 @@ __all__ = [
     "SampleTokens",
     "Sampler",
     "benefits_from_proposals",
+    "find_cached_decoder",
     "generate_texts",
     "generate_tokens",
     "mismatched_findings",

@@ -9,11 +9,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import nn
 
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+
+
+class AttentionCache(Protocol):
+    """What a forward pass of a decoder needs of a cache, see `KeyValueCache`."""
+
+    @property
+    def has_cross_attention(self) -> bool:
+        """Whether the texts attend to something else than themselves."""
+
+    def attend(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Store the keys and values of the new tokens and return their attention."""
+
+    def attend_across(self, layer: int, queries: torch.Tensor) -> torch.Tensor:
+        """Return the cross-attention of queries."""
 
 
 class CachedDecoder(ABC):
@@ -41,13 +56,15 @@ class CachedDecoder(ABC):
         cross, cross_mask = self._cross_attention(inputs)
         dtype = self._cache_dtype(embedded)
         cache = KeyValueCache(self.shape, mask, length=mask.shape[1], dtype=dtype, cross=cross, cross_mask=cross_mask)
-        hidden = self._hidden(embedded, cache.extend(mask.shape[1]), cache)
-        return Prefix(cache, self._output(hidden[:, -1]))
+        return Prefix(cache, self.next_logits(embedded, cache.extend(mask.shape[1]), cache))
 
     def step(self, token_ids: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
         """Append the tokens [N] to the texts of a cache and return the logits [N,vocabulary] of the next tokens."""
-        hidden = self._hidden(self._embeddings(token_ids[:, None]), cache.extend(1), cache)
-        logits: torch.Tensor = self._output(hidden[:, -1])
+        return self.next_logits(self._embeddings(token_ids[:, None]), cache.extend(1), cache)
+
+    def next_logits(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:
+        """Return the logits [N,vocabulary] that follow token embeddings [N,L,D] at positions [N or 1,L]."""
+        logits: torch.Tensor = self._output(self._hidden(embedded, positions, cache)[:, -1])
         return logits
 
     def step_tokens(self, token_ids: Sequence[int], cache: KeyValueCache) -> torch.Tensor:
@@ -57,7 +74,7 @@ class CachedDecoder(ABC):
         return logits
 
     @abstractmethod
-    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:
         """Return the input of the output layer [N,L,D] for token embeddings [N,L,D] at positions [N or 1,L]."""
 
     def _cross_attention(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor | None, torch.Tensor | None]:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from report_gen.generation.cached_decoder import CachedDecoder
-from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.generation.cached_decoder import AttentionCache, CachedDecoder
+from report_gen.generation.key_value_cache import CacheShape
 from report_gen.generation.linear_layers import Layer, linear_layer
 from report_gen.model.gpt2 import Gpt2LanguageModel, TransposedLinear
 
@@ -51,7 +51,7 @@ class Gpt2Decoder(CachedDecoder):
         unusual = config.scale_attn_by_inverse_layer_idx or config.reorder_and_upcast_attn
         return bool(config.scale_attn_weights) and not unusual
 
-    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:
         texts, length, width = embedded.shape
         hidden = (embedded + self._positions[positions]).view(texts * length, width)
         across = cache.has_cross_attention

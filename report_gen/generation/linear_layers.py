@@ -59,6 +59,8 @@ class _PackedLayer:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs [rows,out]."""
+        if torch.compiler.is_exporting():  # other software packs the weights itself, for any number of rows
+            return self._plain(inputs)
         if not 1 < len(inputs) <= _MOST_ROWS or torch.is_autocast_enabled("cpu"):
             return self._plain(inputs)
         if not self._is_called:

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM
 
-from report_gen.generation.cached_decoder import CachedDecoder
-from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.generation.cached_decoder import AttentionCache, CachedDecoder
+from report_gen.generation.key_value_cache import CacheShape
 from report_gen.generation.linear_layers import Layer, linear_layer
 
 _MODELS = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM)
@@ -44,7 +44,7 @@ class LlamaDecoder(CachedDecoder):
         window = getattr(config, "sliding_window", None)
         return window is None and config.rope_parameters.get("rope_type") in _FIXED_FREQUENCIES
 
-    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:
         texts, length, _ = embedded.shape
         heads, head_width = self._heads, self.shape.head_width
         cos, sin = (angles[:, :, None] for angles in self._rotary(embedded, positions))  # [N or 1,L,1,head_width]

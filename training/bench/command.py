@@ -26,7 +26,14 @@ _COMPARED, _TIMED = 200, 5
 
 Work = Literal["generation", "reading", "startup", "scoring", "training"]
 
-_OTHERS: dict[str, tuple[str, ...]] = {"transformers": ("generation", "training"), "pycocoevalcap": ("scoring",)}
+Other = Literal["transformers", "onnxruntime", "openvino", "pycocoevalcap"]
+
+_OTHERS: dict[Other, tuple[Work, ...]] = {
+    "transformers": ("generation", "training"),
+    "onnxruntime": ("generation",),
+    "openvino": ("generation",),
+    "pycocoevalcap": ("scoring",),
+}
 """The works that another software does as well."""
 _WITHOUT_PLOT = ("startup",)
 _LONG = "training"
@@ -38,10 +45,11 @@ def bench(
         Work | None, typer.Argument(help="What to measure. Default: everything but training, which takes minutes.")
     ] = None,
     against: Annotated[
-        Literal["transformers", "pycocoevalcap"] | None,
+        Other | None,
         typer.Option(
             help="Also do the same work with other software, in turns: transformers for generation and training, "
-            "pycocoevalcap for scoring. Reading is always compared with the decoder of the pixels."
+            "onnxruntime and openvino for greedy generation, pycocoevalcap for scoring. Reading is always compared "
+            "with the decoder of the pixels."
         ),
     ] = None,
     checkpoint: Annotated[
@@ -98,10 +106,13 @@ def bench(
 
     from report_gen.files import write_atomically
 
+    from .exported_decoders import RUNTIMES, import_runtime
     from .machine import describe_machine, describe_shortly
     from .plot import draw_timings
     from .results import document
 
+    if against in RUNTIMES:
+        import_runtime(against)
     if threads is not None:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
@@ -153,7 +164,7 @@ class _Measuring:
     folder: Path
     rounds: int
     clock: Clock
-    against: str | None
+    against: Other | None
     checkpoint: str
     studies: list[Path]
     sizes: bool
@@ -202,7 +213,8 @@ class _Measuring:
         from .generation import generation_cases
 
         other = self._other("generation")
-        cases = list(generation_cases(self.checkpoint, self._found, against=other is not None, sizes=self.sizes))
+        found = generation_cases(self.checkpoint, self._found, against=other, sizes=self.sizes, folder=self.folder)
+        cases = list(found)
         self._time("generation", cases, len(cases))
         self._print("generation", other)
 
@@ -249,7 +261,7 @@ class _Measuring:
         self._print("training", other)
         print_text(found.describe_losses())
 
-    def _other(self, work: str) -> str | None:
+    def _other(self, work: str) -> Other | None:
         """Return the other software, if it does this work."""
         return self.against if self.against is not None and work in _OTHERS[self.against] else None
 

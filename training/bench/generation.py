@@ -1,9 +1,15 @@
-"""What generating texts costs, against `generate` of transformers with the same weights and the same texts."""
+"""What generating texts costs, against other software with the same weights and the same texts.
+
+The other software is `generate` of transformers, or a greedy loop around an exported step of the decoder, see
+`exported_decoders.py`. That loop gives no probabilities of tokens and has no beam search, so that only greedy decoding
+without probabilities is compared with it.
+"""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,6 +25,7 @@ from report_gen.model import Checkpoint, ReportModel, load_checkpoint
 from report_gen.phantom import draw_chest, write_png
 from report_gen.records import Study
 
+from .exported_decoders import RUNTIMES, with_exported_decoder
 from .pairs import Case
 
 _VOCABULARY = 10_000
@@ -62,21 +69,59 @@ class RandomDecoder(NamedTuple):
     name: str
     model: ReportModel
     other: ReportModel
-    """The same decoder, whose texts transformers generates."""
+    """The same decoder, whose texts other software generates."""
     texts: Conditioned
 
 
-def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool, sizes: bool) -> Iterator[Case]:
+def generation_cases(
+    checkpoint: str, studies: Sequence[Study], *, against: str | None, sizes: bool, folder: Path
+) -> Iterator[Case]:
     """Yield the cases of a checkpoint, and those of larger decoders with random weights.
 
     Args:
         checkpoint: Folder of the checkpoint, or name of an embedded one.
         studies: Studies to draft; they are repeated to fill a batch.
-        against: Whether transformers does the same work.
+        against: Other software that does the same work: `transformers`, `onnxruntime` or `openvino`; None for none.
         sizes: Whether larger decoders are measured too.
+        folder: Folder for exported decoders.
+
+    Raises:
+        UsageError: The decoder cannot be exported.
     """
     ours = load_checkpoint(checkpoint)
-    theirs = unknown_to_report_gen(load_checkpoint(checkpoint, with_transformers=True)) if against else None
+    theirs = _other_checkpoint(checkpoint, against, folder)
+    exported = against in RUNTIMES
+    if not exported:
+        yield from _draft_cases(ours, theirs, studies)
+    methods = {"greedy": Decoding()} if exported else {"greedy": Decoding(), "beam": Decoding(method="beam")}
+    for name, decoding in methods.items():
+        for batch in (1, 8, 32):
+            texts = condition(ours, _repeated(studies, batch))
+            yield Case(
+                name=f"{name}, batch {batch}",
+                units=batch,
+                unit="text",
+                ours=_texts(ours.model, texts, decoding, with_probabilities=not exported),
+                theirs=None
+                if theirs is None
+                else _texts(theirs.model, texts, decoding, with_probabilities=not exported),
+            )
+    if sizes:
+        yield from _size_cases(against, folder)
+
+
+def _other_checkpoint(checkpoint: str, against: str | None, folder: Path) -> Checkpoint | None:
+    """Return the checkpoint with a decoder whose texts other software generates."""
+    if against is None:
+        return None
+    if against == "transformers":
+        return unknown_to_report_gen(load_checkpoint(checkpoint, with_transformers=True))
+    other = load_checkpoint(checkpoint)
+    with_exported_decoder(other.model, against, folder)
+    return other
+
+
+def _draft_cases(ours: Checkpoint, theirs: Checkpoint | None, studies: Sequence[Study]) -> Iterator[Case]:
     for batch in (1, 8):
         chosen = _repeated(studies, batch)
         yield Case(
@@ -86,18 +131,6 @@ def generation_cases(checkpoint: str, studies: Sequence[Study], *, against: bool
             ours=_drafts(Drafter.from_checkpoint(ours), chosen),
             theirs=None if theirs is None else _drafts(Drafter.from_checkpoint(theirs), chosen),
         )
-    for name, decoding in (("greedy", Decoding()), ("beam", Decoding(method="beam"))):
-        for batch in (1, 8, 32):
-            texts = condition(ours, _repeated(studies, batch))
-            yield Case(
-                name=f"{name}, batch {batch}",
-                units=batch,
-                unit="text",
-                ours=_texts(ours.model, texts, decoding),
-                theirs=None if theirs is None else _texts(theirs.model, texts, decoding),
-            )
-    if sizes:
-        yield from _size_cases(against=against)
 
 
 @torch.inference_mode()
@@ -153,35 +186,43 @@ def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str
     return draft
 
 
-def _texts(model: ReportModel, texts: Conditioned, decoding: Decoding) -> Callable[[], list[tuple[int, ...]]]:
+def _texts(
+    model: ReportModel, texts: Conditioned, decoding: Decoding, *, with_probabilities: bool = True
+) -> Callable[[], list[tuple[int, ...]]]:
     """Return a function that generates the token ids of texts."""
 
     def generate() -> list[tuple[int, ...]]:
-        generated = generate_tokens(model, **texts._asdict(), decoding=decoding)
+        generated = generate_tokens(model, **texts._asdict(), decoding=decoding, with_probabilities=with_probabilities)
         return [text.token_ids for text in generated]
 
     return generate
 
 
-def random_decoders() -> Iterator[RandomDecoder]:
-    """Yield larger decoders with random weights, each with short and long inputs of one text."""
+def random_decoders(replace: Callable[[ReportModel], ReportModel] = _unknown) -> Iterator[RandomDecoder]:
+    """Yield larger decoders with random weights, each with short and long inputs of one text.
+
+    Args:
+        replace: Lets other software generate the texts of a model; by default transformers.
+    """
     for name, transformer in _SIZES.items():
         model = _random_model(transformer)
-        other = _unknown(copy.deepcopy(model))
+        other = replace(copy.deepcopy(model))
         for prefix in _PREFIXES:
             tokens = torch.randn(1, prefix - 2, model.decoder.width, generator=torch.Generator().manual_seed(0))
             texts = Conditioned(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool), [[_PROMPT_ID]])
             yield RandomDecoder(f"{name}, {prefix} tokens before the report", model, other, texts)
 
 
-def _size_cases(*, against: bool) -> Iterator[Case]:
-    for name, model, other, texts in random_decoders():
+def _size_cases(against: str | None, folder: Path) -> Iterator[Case]:
+    exported = against in RUNTIMES
+    replace = partial(with_exported_decoder, runtime=str(against), folder=folder) if exported else _unknown
+    for name, model, other, texts in random_decoders(replace):
         yield Case(
             name=f"greedy, batch 1, {name}",
             units=1,
             unit="text",
-            ours=_texts(model, texts, RANDOM_DECODING),
-            theirs=_texts(other, texts, RANDOM_DECODING) if against else None,
+            ours=_texts(model, texts, RANDOM_DECODING, with_probabilities=not exported),
+            theirs=_texts(other, texts, RANDOM_DECODING, with_probabilities=not exported) if against else None,
         )
 
 

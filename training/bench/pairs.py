@@ -43,6 +43,10 @@ class Timing:
     """Seconds per unit of the other way, in the same rounds."""
     same_results: bool | None = None
     """Whether both ways had the same result; None without another way."""
+    units: int = 1
+    """Number of units of one round."""
+    equal_units: int | None = None
+    """For how many units both ways had the same result; None if their results are not lists with an item per unit."""
 
     @property
     def median(self) -> float:
@@ -115,4 +119,13 @@ def time_case(case: Case, *, rounds: int, clock: Clock = "wall") -> Timing:
         seconds=tuple(seconds[0]),
         other_seconds=tuple(seconds[1]) if case.theirs else (),
         same_results=case.agree(*results) if case.theirs else None,
+        units=case.units,
+        equal_units=_count_equal(*results, units=case.units) if case.theirs and case.agree is operator.eq else None,
     )
+
+
+def _count_equal(ours: object, theirs: object, *, units: int) -> int | None:
+    """Return how many items of two lists are equal; None for results that are not lists with an item per unit."""
+    if not isinstance(ours, list) or not isinstance(theirs, list) or not len(ours) == len(theirs) == units:
+        return None
+    return sum(1 for our, other in zip(ours, theirs, strict=True) if our == other)

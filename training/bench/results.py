@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.metadata import version
 
 from rich.table import Table
 
@@ -34,6 +35,8 @@ def _compared(timing: Timing) -> list[str]:
     interval = timing.ratio_interval()
     limits = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
     same = "" if timing.same_results is None else "yes" if timing.same_results else "NO"
+    if timing.equal_units is not None and timing.units > 1:
+        same += f", {timing.equal_units} of {timing.units}"
     return [f"{1000 * timing.other_median:.1f}", f"{timing.ratio:.2f}{limits}", same]
 
 
@@ -90,6 +93,7 @@ def document(
         "machine": machine,
         "clock": clock,
         "against": against,
+        "against_version": None if against is None else version(against),
         **{work: list(map(_row, found)) for work, found in timings.items()},
         "startup": [asdict(start) for start in starts],
     }

@@ -34,9 +34,7 @@ pytestmark = [
 
 def load(folder: Path, base: Path | None = None) -> Drafter:
     """Load a checkpoint as `report-gen draft --checkpoint` does."""
-    return find_source(folder).load(
-        base=None if base is None else str(base), device="cpu", dtype="auto", allow_remote=False, tuned=False
-    )
+    return Drafter.load(folder, base=base, device="cpu")
 
 
 def backend_of(drafter: Drafter) -> HubBackend:
@@ -177,7 +175,7 @@ def test_a_model_of_bfloat16_is_trained_with_weights_of_float32(
     checkpoint = tune(tuned, tmp_path / "run", on_step=steps.append)
     assert steps[-1].loss < steps[0].loss - 0.5
     assert {tensor.dtype for tensor in load_file(checkpoint / "adapter_model.safetensors").values()} == {torch.float32}
-    half = find_source(checkpoint).load(base=None, device="cpu", dtype="bfloat16", allow_remote=False, tuned=False)
+    half = Drafter.load(checkpoint, device="cpu", dtype="bfloat16")
     assert half.info.dtype == "bfloat16"
     assert isinstance(next(backend_of(half).generate([chat()], Decoding(max_tokens=4), no_deadline)), tuple)
 

@@ -17,7 +17,7 @@ from report_gen_training.recipe import LoraSettings, load_any_recipe, load_recip
 from report_gen_training.run import Progress
 from torch import nn
 
-from report_gen.drafting import find_source
+from report_gen.drafting import Drafter, find_source
 from report_gen.errors import CheckpointError, CorpusError, RecipeError, ReportGenError, ResourceError, UsageError
 from tests.training.adapter_tuning.tuning_runs import recipe, write_corpus
 
@@ -44,7 +44,7 @@ def copy(tuned: Path, tmp_path: Path) -> Path:
 
 
 def load(folder: Path, base: str | None = None) -> Any:
-    return find_source(folder).load(base=base, device="cpu", dtype="auto", allow_remote=False, tuned=False)
+    return Drafter.load(folder, base=base, device="cpu")
 
 
 def test_models_that_cannot_be_trained(tmp_path: Path, corpus: Path, tuned: Path) -> None:

@@ -6,6 +6,8 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,11 @@ import typer
 from PIL import Image
 from report_gen_training.bench import generation, pairs
 from report_gen_training.bench.command import bench
+from report_gen_training.bench.exported_decoders import RUNTIMES
 from report_gen_training.bench.generation import draw_studies, generation_cases, unknown_to_report_gen
 from report_gen_training.bench.machine import describe_machine
 from report_gen_training.bench.pairs import Case, Timing, time_case
+from report_gen_training.bench.results import timing_table
 from report_gen_training.bench.startup import measure_start
 
 from report_gen.errors import ReportGenError
@@ -62,6 +66,13 @@ def test_different_results_are_found() -> None:
     assert timing.same_results is False
 
 
+def test_equal_items_are_counted() -> None:
+    timing = time_case(Case(name="x", units=3, unit="text", ours=lambda: [1, 2, 3], theirs=lambda: [1, 5, 3]), rounds=2)
+    assert (timing.same_results, timing.equal_units) == (False, 2)
+    table = timing_table([timing], other="transformers")
+    assert [list(column.cells) for column in table.columns][-1] == ["NO, 2 of 3"]
+
+
 def test_one_way_has_no_ratio() -> None:
     timing = time_case(Case(name="x", units=1, unit="text", ours=lambda: None), rounds=2)
     assert (timing.other_median, timing.ratio, timing.ratio_interval(), timing.same_results) == (None,) * 4
@@ -90,7 +101,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     sizes = {
         "GPT-2": {"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 512},
         "Llama": generation._SIZES["Llama, 111 million"]
-        | {"hidden_size": 18, "intermediate_size": 20, "num_hidden_layers": 1},
+        | {"hidden_size": 72, "intermediate_size": 20, "num_hidden_layers": 1},
     }
     monkeypatch.setattr(generation, "_SIZES", sizes)
     monkeypatch.setattr(generation, "RANDOM_DECODING", Decoding(max_tokens=4))
@@ -99,10 +110,12 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_both_ways_generate_the_same_texts(small: Path, tmp_path: Path) -> None:
-    cases = list(generation_cases(str(small), draw_studies(tmp_path, 2), against=True, sizes=True))
+    studies = draw_studies(tmp_path, 2)
+    cases = list(generation_cases(str(small), studies, against="transformers", sizes=True, folder=tmp_path))
     assert [case.units for case in cases] == [1, 8, 1, 8, 32, 1, 8, 32, 1, 1, 1, 1]
     timings = [time_case(case, rounds=1) for case in cases]
     assert all(timing.same_results for timing in timings)
+    assert [timing.equal_units for timing in timings] == [case.units for case in cases]
     assert cases[0].ours()
 
 
@@ -141,17 +154,30 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
-def test_the_command_writes_json_and_a_plot(command: Callable[..., str], small: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "cases"),
+    [(["transformers"], 8), *(([runtime, "--sizes"], 7) for runtime in RUNTIMES)],
+    ids=["transformers", *RUNTIMES],
+)
+def test_the_command_writes_json_and_a_plot(
+    command: Callable[..., str], small: Path, tmp_path: Path, arguments: list[str], cases: int
+) -> None:
+    against = arguments[0]
+    if against in RUNTIMES and not all(map(find_spec, (against, "onnx", "onnxscript"))):
+        pytest.skip("needs ONNX Runtime and OpenVINO: pip install report-gen[bench]")
     out = command(
-        "generation", "--against", "transformers", "--checkpoint", str(small), "--rounds", "2",
+        "generation", "--against", *arguments, "--checkpoint", str(small), "--rounds", "2",
         "--json", "times.json", "--plot", "times.png",
     )  # fmt: skip
     assert "times faster" in out
     found = json.loads((tmp_path / "times.json").read_text())
-    assert found["against"] == "transformers"
-    assert [len(row["seconds"]) for row in found["generation"]] == [2] * 8
+    assert (found["against"], found["against_version"]) == (against, version(against))
+    assert [len(row["seconds"]) for row in found["generation"]] == [2] * cases
     assert all(row["same_results"] and row["ratio"] > 0 for row in found["generation"])
+    assert all(row["equal_units"] == row["units"] for row in found["generation"])
     assert Image.open(io.BytesIO((tmp_path / "times.png").read_bytes())).format == "PNG"
+    if against in RUNTIMES:  # they decode greedily only
+        assert all(row["case"].startswith("greedy") for row in found["generation"])
 
 
 def test_wrong_calls(command: Callable[..., str]) -> None:
@@ -160,4 +186,5 @@ def test_wrong_calls(command: Callable[..., str]) -> None:
     assert "missing.png" in command("generation", "--study", "missing.png", code=3)
     assert "--rounds" in command("generation", "--rounds", "1", code=2)
     assert "pycocoevalcap does no generation" in command("generation", "--against", "pycocoevalcap", code=2)
+    assert "onnxruntime does no scoring" in command("scoring", "--against", "onnxruntime", code=2)
     assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=2)
