@@ -510,6 +510,43 @@ def test_the_certificate_of_the_server_is_verified(tmp_path: Path, monkeypatch: 
     assert "gave no whole answer in 1 s" in str(second)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer({"error": {"message": f"token {TOKEN} is odd"}}),
+        json_answer({"message": TOKEN}),
+        completion(f"FINDINGS: The lungs are clear. {TOKEN}"),
+        Answer(status=404),
+    ],
+)
+def test_a_token_that_the_server_repeats_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> None:
+    monkeypatch.setenv(VARIABLE, TOKEN)
+    with stub_endpoint(answer, models=json_answer({"data": [{"id": f"model of {TOKEN}"}]})) as stub:
+        backend = EndpointBackend(describe(stub.url, tmp_path, token_variable=VARIABLE))
+        try:
+            (result,) = backend.generate([chat()], GREEDY, lambda: None)
+        except CheckpointError as error:
+            result = error
+    assert isinstance(result, GenerationError | CheckpointError)
+    assert TOKEN not in str(result)
+
+
+def test_a_short_token_may_occur_in_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "clear")
+    with stub_endpoint(completion("FINDINGS: The lungs are clear.")) as stub:
+        backend = EndpointBackend(describe(stub.url, tmp_path, token_variable=VARIABLE))
+        ((reply,),) = backend.generate([chat()], GREEDY, lambda: None)
+    assert reply.text == "FINDINGS: The lungs are clear."
+
+
+def test_a_token_in_place_of_its_variable_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        EndpointBackend(describe("http://127.0.0.1:9/v1", tmp_path, token_variable=TOKEN))
+    assert TOKEN not in str(error.value)
+
+
 def test_a_token_is_sent_and_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -545,7 +582,7 @@ def test_a_token_is_sent_and_never_shown(
         ),
         (
             {"url": "http://127.0.0.1/v1", "token_variable": "REPORT_GEN_NO_SUCH"},
-            "the environment variable REPORT_GEN_NO_SUCH is not set; set it to the token of the endpoint",
+            "Stub: the environment variable that token_variable names is not set; set it to the token of the endpoint",
         ),
         *(
             (
