@@ -41,7 +41,7 @@ class _Message(_StrictModel):
 
     @property
     def text(self) -> str:
-        """The answer. A refusal is one, whose recognition is not the task of a backend."""
+        """The answer, or else the refusal."""
         content = self.content or self.refusal or ""
         return content if isinstance(content, str) else "".join(part.text for part in content)
 
@@ -104,6 +104,7 @@ def read_reply(service: WebService, answer: HttpAnswer) -> Reply:
         token_ends=token_ends,
         probabilities=probabilities,
         ended=choice.finish_reason != "length",
+        refused=not choice.message.content,
     )
 
 

@@ -163,7 +163,7 @@ def test_a_text_is_returned_as_the_model_wrote_it(tmp_path: Path, content: str) 
     [
         (completion("FINDINGS: Cle", finish="length"), Reply(text="FINDINGS: Cle", ended=False)),
         (completion([{"type": "text", "text": "A "}, {"type": "text", "text": "b."}]), Reply(text="A b.")),
-        (completion(None, refusal="I cannot do that."), Reply(text="I cannot do that.")),
+        (completion(None, refusal="I cannot do that."), Reply(text="I cannot do that.", refused=True)),
         (completion("A.", finish=None), Reply(text="A.")),
     ],
 )
