@@ -56,6 +56,11 @@ class WebService:
         return urlsplit(self.url).path
 
     @property
+    def secret(self) -> str:
+        """The token, or the credentials of another scheme; "" for none."""
+        return self.authorization.rpartition(" ")[2]
+
+    @property
     def is_loopback(self) -> bool:
         return is_loopback(self.host)
 

@@ -16,7 +16,7 @@ from report_gen.backends.chat_prompt import ChatPrompt, load_chat_prompt
 from report_gen.config import DeclaredScope, FrozenModel, ShortText, VolumeConfig
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding
-from report_gen.labeling import NO_FINDINGS, load_schema
+from report_gen.labeling import NO_FINDINGS, built_in_schemas, load_schema
 from report_gen.records import FindingSchema
 from report_gen.toml_files import describe_fault, parse_toml, read_toml_file
 
@@ -88,10 +88,22 @@ def _check_model(name: str) -> str:
     return name
 
 
+def _check_name(name: str) -> str:
+    if not name.strip():
+        raise ValueError("is empty; drafts and tables name the model by it")
+    return name
+
+
+def _check_notice(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("has a line break or another control character; remove it")
+    return text
+
+
 class BackendDescription(FrozenModel):
     """A model, and how it is asked for a report."""
 
-    name: ShortText
+    name: Annotated[ShortText, AfterValidator(_check_name)]
     """Name of the model in drafts and tables."""
     backend: BackendName
     model: Annotated[str, Field(max_length=1000), AfterValidator(_check_model)]
@@ -109,12 +121,13 @@ class BackendDescription(FrozenModel):
     """Largest number of requests that an endpoint gets at the same time."""
     license: ShortText = ""
     """License of the weights, and what a user must accept to get them."""
-    notice: Annotated[str, Field(max_length=1000)] = ""
+    notice: Annotated[str, Field(max_length=1000), AfterValidator(_check_notice)] = ""
     """What every draft says about the model."""
     prompt: ShortText = "chest_xray_chat"
     """Built-in prompt or a prompt file (relative to the description), see `load_chat_prompt`."""
     findings: ShortText = "chest_xray"
-    """Built-in schema of the findings that are read from the text; empty for none."""
+    """Built-in schema of the findings that are read from the text, or a findings file (relative to the description);
+    empty for none."""
     images: ImageInput = ImageInput()
     decoding: DecodingDefaults = DecodingDefaults()
     scope: DeclaredScope = DeclaredScope()
@@ -147,7 +160,16 @@ class ModelDescription:
     folder: Path
     """Folder of the description, from which its paths are relative."""
     digest: str
-    """SHA-256 of the description and its prompt, which identifies them."""
+    """SHA-256 of the description, its prompt, its findings, and the folder of its model. Two descriptions with the same
+    text in two folders may mean two models."""
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether there is such a folder; False for what cannot be a path."""
+    try:
+        return path.is_dir()
+    except OSError:  # no name that a file system could have
+        return False
 
 
 def built_in_descriptions() -> dict[str, Traversable]:
@@ -199,11 +221,21 @@ def _load(content: dict[str, Any], source: str, folder: Path) -> ModelDescriptio
     except ValidationError as error:
         raise UsageError(f"{source}: {describe_fault(error)}") from error
     prompt = load_chat_prompt(settings.prompt, folder)
-    identity = f"{settings.model_dump_json()}\0{prompt!r}"
+    schema = _load_findings(settings.findings, folder)
+    local = folder / settings.model
+    place = str(local.resolve()) if not settings.url and is_folder(local) else ""
+    identity = "\0".join((settings.model_dump_json(), repr(prompt), repr(schema), place))
     return ModelDescription(
         settings=settings,
         prompt=prompt,
-        schema=load_schema(settings.findings or NO_FINDINGS),
+        schema=schema,
         folder=folder,
-        digest=hashlib.sha256(identity.encode()).hexdigest(),
+        digest=hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest(),
     )
+
+
+def _load_findings(name_or_path: str, folder: Path) -> FindingSchema:
+    if not name_or_path:
+        return load_schema(NO_FINDINGS)
+    is_built_in = name_or_path == NO_FINDINGS or name_or_path in built_in_schemas()
+    return load_schema(name_or_path if is_built_in else folder / name_or_path)

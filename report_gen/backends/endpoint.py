@@ -15,7 +15,7 @@ from time import monotonic
 
 from report_gen.backends.description import BackendDescription, ModelDescription
 from report_gen.backends.endpoint_http import Cancellation, EndpointError, EndpointServer, HttpAnswer
-from report_gen.backends.endpoint_reply import read_model_names, read_reply, server_message
+from report_gen.backends.endpoint_reply import LONGEST_NAME, read_model_names, read_reply, server_message
 from report_gen.backends.endpoint_request import completion_request
 from report_gen.backends.interface import (
     BackendInfo,
@@ -38,8 +38,8 @@ LONGEST_DELAY = 30.0
 _POLL_SECONDS = 0.05
 """Time between two calls of `check_time`, seconds."""
 _MODELS_SECONDS = 10.0
-_MOST_NAMES, _LONGEST_NAME = 5, 60
-"""Number and length of the names of models in an error."""
+_MOST_NAMES = 5
+"""Number of the names of models in an error."""
 
 _NO_PERMISSION = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_CHAT = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
@@ -158,7 +158,7 @@ class EndpointBackend:
             return EndpointError(f"{service}: does not permit the request ({name}); {remedy}", is_general=True)
         if status in _NO_CHAT:
             return self._no_chat(name, min(deadline, monotonic() + _MODELS_SECONDS), cancellation)
-        message = server_message(answer, service.authorization.rpartition(" ")[2])
+        message = server_message(service, answer)
         reason = f"{name}: {message}" if message else name
         if status in _TRANSIENT:
             return EndpointError(
@@ -173,13 +173,13 @@ class EndpointBackend:
         service = self._server.service
         try:
             answer = self._server.request("GET", "/models", None, deadline=deadline, cancellation=cancellation)
-            names = read_model_names(answer) if answer.status == HTTPStatus.OK else []
+            names = read_model_names(service, answer) if answer.status == HTTPStatus.OK else []
         except EndpointError:
             names = []
-        if not names or self._model in names:
+        if not names or shorten(self._model, LONGEST_NAME) in names:
             reason, remedy = f"has no chat completions ({name})", "give the address of such an API up to /v1 as url"
         else:
-            shown = ", ".join(shorten(one, _LONGEST_NAME) for one in names[:_MOST_NAMES])
+            shown = ", ".join(names[:_MOST_NAMES])
             more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
             reason, remedy = f"has no model {self._model} ({name})", f"give one that it has as model: {shown}{more}"
         return EndpointError(f"{service}: {reason}; {remedy}", is_general=True)
@@ -189,7 +189,11 @@ def _parse_service(settings: BackendDescription, *, allow_remote: bool) -> WebSe
     option, variable = f"{settings.name}: url", settings.token_variable
     token = os.environ.get(variable, "").strip() if variable else ""
     if variable and not token:
-        raise UsageError(f"the environment variable {variable} is not set; set it to the token of the endpoint")
+        # The name is not quoted: a user may have written the token itself there.
+        raise UsageError(
+            f"{settings.name}: the environment variable that token_variable names is not set; set it to the token of "
+            "the endpoint"
+        )
     service = parse_web_service(
         settings.url,
         option=option,

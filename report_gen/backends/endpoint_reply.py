@@ -16,6 +16,11 @@ from report_gen.web_service import WebService
 
 _LONGEST_QUOTE = 100
 """Largest number of characters of a message of the server in an error."""
+LONGEST_NAME = 60
+"""Largest number of characters of the name of a model in an error."""
+_SHORTEST_SECRET = 8
+"""Smallest number of characters of a token that is left out. Shorter ones, such as "EMPTY" for a server that checks
+none, may occur in a report."""
 _ADDRESS = "give the address of a chat completions API up to /v1 as url"
 
 
@@ -37,7 +42,7 @@ class _Message(_StrictModel):
 
     @property
     def text(self) -> str:
-        """The answer, which may be a refusal: backends do not recognize refusals."""
+        """The answer, or else the refusal."""
         content = self.content or self.refusal or ""
         return content if isinstance(content, str) else "".join(part.text for part in content)
 
@@ -91,21 +96,25 @@ def read_reply(service: WebService, answer: HttpAnswer) -> Reply:
         raise EndpointError(
             f"{service}: answered with a text that is not Unicode; see the log of the server"
         ) from error
+    secret = service.secret
+    if len(secret) >= _SHORTEST_SECRET and secret in text:
+        raise EndpointError(f"{service}: answered with the token of the request; check what runs at url")
     token_ends, probabilities = _read_tokens(choice.logprobs, text)
     return Reply(
         text=text,
         token_ends=token_ends,
         probabilities=probabilities,
         ended=choice.finish_reason != "length",
+        refused=not choice.message.content,
     )
 
 
-def server_message(answer: HttpAnswer, secret: str = "") -> str:
+def server_message(service: WebService, answer: HttpAnswer) -> str:
     """Return the message of an answer that reports an error, on one short line; "" if there is none.
 
     Args:
+        service: The server, whose token is left out if the server repeats it.
         answer: The answer in the layout of OpenAI, of earlier versions of vLLM, or of FastAPI.
-        secret: A text that the server may repeat and that is left out.
     """
     try:
         content = parse_json(answer.content)
@@ -120,18 +129,23 @@ def server_message(answer: HttpAnswer, secret: str = "") -> str:
         content.get("detail"),
     )
     found = next((one for one in candidates if isinstance(one, str)), "")
-    return shorten(found.replace(secret, "...") if secret else found, _LONGEST_QUOTE)
+    return _quote(service, found, _LONGEST_QUOTE)
 
 
-def read_model_names(answer: HttpAnswer) -> list[str]:
-    """Return the names of the models of an answer to `GET /models`; an empty list if it has another shape."""
+def read_model_names(service: WebService, answer: HttpAnswer) -> list[str]:
+    """Return the names of the models of an answer to `GET /models`, shortened; empty if it has another shape."""
     try:
         content = parse_json(answer.content)
     except ValueError:
         return []
     models = content.get("data") if isinstance(content, dict) else None
     names = [one.get("id") for one in models if isinstance(one, dict)] if isinstance(models, list) else []
-    return [name for name in names if isinstance(name, str)]
+    return [_quote(service, name, LONGEST_NAME) for name in names if isinstance(name, str)]
+
+
+def _quote(service: WebService, text: str, longest: int) -> str:
+    """Return a text of the server on one short line and without the token, which the server may repeat."""
+    return shorten(text.replace(service.secret, "...") if service.secret else text, longest)
 
 
 def _read_choice(service: WebService, answer: HttpAnswer) -> _Choice:
@@ -144,7 +158,7 @@ def _read_choice(service: WebService, answer: HttpAnswer) -> _Choice:
     try:
         return _Completion.model_validate(content).choices[0]
     except ValidationError as error:
-        message = server_message(answer)
+        message = server_message(service, answer)
         if message:
             raise EndpointError(f"{service}: reports an error ({message}); see the log of the server") from error
         raise EndpointError(f"{service}: answered with JSON that is no chat completion; {_ADDRESS}") from error

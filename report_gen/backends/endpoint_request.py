@@ -5,12 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from typing import Any
 
 import PIL.Image
 
 from report_gen.backends.interface import ChatMessage, ChatRequest, Pixels
 from report_gen.generation import Decoding
+
+_CONTROL_TOKEN = re.compile(
+    r"<\|[\w ]{1,40}\|>|<(?:start|end)_of_(?:turn|image)>|<(?:image|image_soft_token|__media__|bos|eos|unused\d{1,4})>"
+    r"|</?s>|\[/?INST\]"
+)
+"""Control tokens of usual chat templates. A server reads them in any text: a header of a DICOM file could begin a
+message of its own, or refer to an image that does not exist."""
 
 
 def completion_request(model: str, chat: ChatRequest, decoding: Decoding, number: int) -> dict[str, Any]:
@@ -35,10 +43,11 @@ def completion_request(model: str, chat: ChatRequest, decoding: Decoding, number
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:
+    text = _CONTROL_TOKEN.sub(" ", message.text)
     if not message.images:
-        return {"role": message.role, "content": message.text}
+        return {"role": message.role, "content": text}
     images = [{"type": "image_url", "image_url": {"url": _data_url(one)}} for one in message.images]
-    return {"role": message.role, "content": [*images, {"type": "text", "text": message.text}]}
+    return {"role": message.role, "content": [*images, {"type": "text", "text": text}]}
 
 
 def _data_url(pixels: Pixels) -> str:

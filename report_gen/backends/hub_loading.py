@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 
 from report_gen.backends.adapter_loading import load_adapter
-from report_gen.backends.description import ModelDescription, Runtime
+from report_gen.backends.description import ModelDescription, Runtime, is_folder
 from report_gen.backends.hub_errors import explained, remote_code_error
 from report_gen.backends.interface import BackendInfo
 from report_gen.errors import CheckpointError, UsageError
@@ -74,7 +74,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     target = resolve_device(device)
     placement = _placement(runtime, device, target)
     local = description.folder / settings.model
-    is_local = _is_folder(local)
+    is_local = is_folder(local)
     location = str(local) if is_local else settings.model
     name = local.absolute().name if is_local else settings.model
     where: dict[str, Any] = {"local_files_only": is_local}
@@ -108,13 +108,6 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
         dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
     )
     return HubModel(model=model.eval(), info=info, location=location, arguments=arguments)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # no name that a file system could have
-        return False
 
 
 def _placement(runtime: Runtime, device: str, target: torch.device) -> dict[str, Any]:

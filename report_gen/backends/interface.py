@@ -54,6 +54,8 @@ class Reply:
     """Probability 0..1 of each token in the distribution of the model; empty if the backend does not know them."""
     ended: bool = True
     """Whether the model ended the text; False if it was cut at `Decoding.max_tokens`."""
+    refused: bool = False
+    """Whether the server marks the text as a refusal, whatever its words are."""
 
 
 @dataclass(frozen=True, kw_only=True)

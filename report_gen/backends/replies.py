@@ -70,20 +70,22 @@ def parse_reply(reply: Reply, prompt: str = "") -> ParsedReply:
         left_out.notices.append(f"a thinking part of {thinking.characters} characters was removed from the reply")
     answer = PositionedText.from_spans(reply.text, thinking.answer)
     if len(answer.text) > _LONGEST_ANSWER:
-        answer = answer.cut(0, _LONGEST_ANSWER)
-        left_out.notices.append(f"the reply was cut after {_LONGEST_ANSWER} characters")
+        # A part of a sentence may state the opposite: "No pneumothorax is seen on the right, but one on the left."
+        last_stop = max(answer.text.rfind(stop, 0, _LONGEST_ANSWER) for stop in (". ", ".\n", "\n"))
+        answer = answer.cut(0, last_stop + 1 or _LONGEST_ANSWER)
+        left_out.notices.append(f"the reply was cut after {len(answer.text)} characters")
     answer = answer.cut(*answer_of_chat(answer.text))
     own = _without_echo(answer, prompt)
     plain, other_json = replace_json(own)
     plain = remove_markup(plain)
-    sections = _sections(plain, reply, left_out)
+    sections = () if reply.refused else _sections(plain, reply, left_out)
     text = GeneratedText(
         sections,
         _confidence(reply, answer.span) if sections else None,
         ended=reply.ended,
         finite=all(map(math.isfinite, reply.probabilities)),
     )
-    refusal = "" if sections else _refusal(plain)
+    refusal = "" if sections else _refusal(plain, reply)
     return ParsedReply(
         text=text,
         thinking_characters=thinking.characters,
@@ -211,8 +213,10 @@ def _confidence(reply: Reply, span: Span) -> float | None:
     return geometric_mean(reply.probabilities[first : last + 1])
 
 
-def _refusal(plain: PositionedText) -> str:
+def _refusal(plain: PositionedText, reply: Reply) -> str:
     """Return the first sentence by which the model refuses; empty if there is none."""
+    if reply.refused:
+        return shorten(plain.text.strip(), _LONGEST_QUOTE)
     refusals = (sentence.text for sentence in split_reply(plain) if is_refusal(sentence.text))
     return shorten(tidy(next(refusals, ""), is_complete=True), _LONGEST_QUOTE)
 

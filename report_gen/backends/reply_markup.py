@@ -18,6 +18,7 @@ _Pieces = Callable[[re.Match[str]], Sequence[Piece] | None]
 
 def remove_markup(text: PositionedText) -> PositionedText:
     """Return the text without markup and control characters. Two line feeds separate what the markup separated."""
+    text = text.substitute(_TERMINAL_CODE, _nothing)
     controls = "".join(one for one in set(text.text) if not one.isspace() and not remove_controls(one))
     if controls:
         text = text.substitute(re.compile(f"[{re.escape(controls)}]+"), _nothing)
@@ -125,6 +126,8 @@ _INLINE_TAGS = frozenset(
         "u",
     )
 )
+_TERMINAL_CODE = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,40}[ -/]{0,10}[@-~]")
+"""A control sequence of ECMA-48, such as that of a color. Without its first character the rest would be words."""
 _CELL = re.compile(r"[^\s|](?:[^|\n]*[^\s|])?")
 _BOLD = r"(?:\*{1,3}|__)"
 _STEPS: tuple[tuple[re.Pattern[str], _Pieces], ...] = (

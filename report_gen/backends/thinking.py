@@ -19,8 +19,17 @@ _FORMS: tuple[tuple[str, str], ...] = (
 """Patterns of the beginning and of the end of a thinking part."""
 _MARK = re.compile(r"(?=[<\[◁a])(?:" + "|".join(f"({opening})|({closing})" for opening, closing in _FORMS) + ")")
 # Some models repeat the chat before they answer, and some go on with a message of the user.
-_ANSWER_ROLE = re.compile(r"(?:^|\s)ASSISTANT:|^(?:assistant|model):?[ \t]*$|<\|assistant\|>", re.MULTILINE)
-_NEXT_ROLE = re.compile(r"^(?:USER|Human|### Human|### Instruction)[ \t]*:|^user:?[ \t]*$|<\|user\|>", re.MULTILINE)
+_TURN = r"(?:<\|im_start\|>|<\|start_header_id\|>|<start_of_turn>)\s*"
+_ECHO = re.compile(rf"\s*(?:<s>|<bos>|<\|begin_of_text\|>)?\s*(?:{_TURN}|\[INST\])")
+_TURN_END = re.compile(r"(?<=\S)\s*(?:<\|im_end\|>|<\|eot_id\|>|<end_of_turn>|</s>)")
+_ANSWER_ROLE = re.compile(
+    rf"(?:^|\s)ASSISTANT:|^(?:assistant|model):?[ \t]*$|<\|assistant\|>|{_TURN}(?:assistant|model)\b|\[/INST\]",
+    re.MULTILINE,
+)
+_NEXT_ROLE = re.compile(
+    rf"^(?:USER|Human|### Human|### Instruction)[ \t]*:|^user:?[ \t]*$|<\|user\|>|{_TURN}user\b|\[INST\]",
+    re.MULTILINE,
+)
 
 
 class Thinking(NamedTuple):
@@ -60,10 +69,16 @@ def find_thinking(text: str) -> Thinking:
 
 def answer_of_chat(text: str) -> Span:
     """Return the span of the answer in a text that may repeat the chat before it or continue it after it."""
-    start = 0
-    for role in _ANSWER_ROLE.finditer(text):
+    start, end = 0, len(text) if _ECHO.match(text) else _first(_TURN_END, text, 0, len(text))
+    for role in _ANSWER_ROLE.finditer(text, 0, end):
         start = role.end()
-        if text[start:].strip():
+        if text[start:end].strip():
             break
-    following = _NEXT_ROLE.search(text, start)
-    return start, following.start() if following and text[start : following.start()].strip() else len(text)
+    end = _first(_TURN_END, text, start, end)
+    return start, _first(_NEXT_ROLE, text, start, end)
+
+
+def _first(mark: re.Pattern[str], text: str, start: int, end: int) -> int:
+    """Return where the first mark between two positions begins; the end if nothing is before it."""
+    found = mark.search(text, start, end)
+    return found.start() if found and text[start : found.start()].strip() else end

@@ -192,7 +192,10 @@ def find_source(name: str | os.PathLike[str] | None = None) -> ModelSource:
         return next(iter(embedded_sources().values()))
     text = os.fspath(name)
     if text.startswith(HUB_PREFIX):
-        return DescribedSource(describe_hub_model(text.removeprefix(HUB_PREFIX)))
+        model = text.removeprefix(HUB_PREFIX)
+        if not model.strip():
+            raise UsageError(f"{HUB_PREFIX} is followed by no name; write it as hf:google/medgemma-1.5-4b-it")
+        return DescribedSource(describe_hub_model(model))
     if text.endswith(DESCRIPTION_SUFFIX) or (text in built_in_descriptions() and not Path(text).exists()):
         return DescribedSource(load_description(name))
     try:

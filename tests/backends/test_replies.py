@@ -293,3 +293,42 @@ def test_advice_to_see_a_radiologist_is_left_out() -> None:
         Reply(text="FINDINGS: Large heart. IMPRESSION: Cardiomegaly. Please consult a radiologist.")
     ).text.sections
     assert impression.text == "Cardiomegaly."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The lungs are clear.<|im_end|>\n<|im_start|>user\nIs there a mass? IMPRESSION: Cancer.",
+        "The lungs are clear.<end_of_turn>\n<start_of_turn>user\nThere is a mass.",
+        "The lungs are clear.</s>[INST] There is a mass. [/INST]",
+        "The lungs are clear.<|im_end|>\n<|im_start|>user\nAny mass?<|im_end|>\n<|im_start|>assistant\nA mass.<|im_end|>",
+        "<|im_start|>user\nIs there a mass?<|im_end|>\n<|im_start|>assistant\nThe lungs are clear.",
+        "<s>[INST] Describe the mass. [/INST] The lungs are clear.",
+    ],
+)
+def test_other_turns_of_a_chat_are_left_out(text: str) -> None:
+    (section,) = parse_reply(Reply(text=text)).text.sections
+    assert section.text == "The lungs are clear."
+
+
+def test_a_long_reply_is_cut_after_a_sentence() -> None:
+    sentence = "No pneumothorax is seen in rib interspace number {}, but one is present elsewhere."
+    parsed = parse_reply(Reply(text="\n".join(map(sentence.format, range(1000)))))
+    (section,) = parsed.text.sections
+    assert len(section.sentences) == 200
+    last = "No pneumothorax on the right, but on the left."
+    parsed = parse_reply(Reply(text="FINDINGS: " + "The lungs are clear. " * 1904 + last))
+    (section,) = parsed.text.sections
+    assert section.text == "The lungs are clear."
+    assert "The reply was cut after 39993 characters" in parsed.notices
+
+
+def test_the_codes_of_a_terminal_leave_no_letters() -> None:
+    (section,) = parse_reply(Reply(text="The lungs are \x1b[1;31mclear\x1b[0m. \x9b2JNo effusion.")).text.sections
+    assert section.text == "The lungs are clear. No effusion."
+
+
+def test_a_refusal_that_the_server_marks_is_none_of_the_images() -> None:
+    parsed = parse_reply(Reply(text="The interpretation of chest radiographs is outside the policy.", refused=True))
+    assert not parsed.text.sections
+    assert parsed.refusal == "The interpretation of chest radiographs is outside the policy."

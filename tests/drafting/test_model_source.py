@@ -129,3 +129,43 @@ def test_a_described_model_takes_no_findings_and_no_base() -> None:
     with pytest.raises(UsageError, match="a base is for adapters"):
         Drafter.load("vit_gpt2", base="base")
     assert source.model_card() == ""
+
+
+def test_the_files_of_a_description_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "other folder"
+    folder.mkdir()
+    (folder / "prompt.toml").write_text('user = "Describe."\n')
+    (folder / "findings.toml").write_text('name = "own"\n[[finding]]\nname = "Fracture"\nphrases = ["fracture"]\n')
+    (folder / "mine.toml").write_text(MODEL + 'prompt = "prompt.toml"\nfindings = "findings.toml"\n')
+    monkeypatch.chdir(tmp_path)
+    model = described("other folder/mine.toml").model
+    assert (model.prompt.user.text, model.schema.findings) == ("Describe.", ("Fracture",))
+
+
+def test_the_digest_changes_with_the_findings_file_and_the_folder_of_the_model(tmp_path: Path) -> None:
+    digests = set()
+    for name, finding in (("a", "Fracture"), ("a", "Nodule"), ("b", "Nodule")):
+        folder = tmp_path / name
+        (folder / "weights").mkdir(parents=True, exist_ok=True)
+        (folder / "f.toml").write_text(
+            f'name = "own"\n[[finding]]\nname = "{finding}"\nphrases = ["{finding.lower()}"]\n'
+        )
+        (folder / "mine.toml").write_text(MODEL + 'findings = "f.toml"\n')
+        digests.add(find_source(folder / "mine.toml").digest())
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("name", ["hf:", "hf: "])
+def test_a_hub_prefix_without_a_name_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="hf: is followed by no name"):
+        find_source(name)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [('name = " "', "name: is empty"), ('notice = "\\u001b[31m"', "notice: has a line break")]
+)
+def test_a_text_that_no_draft_can_show_is_refused(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join([line, *(one for one in MODEL.splitlines() if one[:4] != line[:4])]))
+    with pytest.raises(UsageError, match=message):
+        find_source(path)
