@@ -71,8 +71,7 @@ def _toml_lines(content: Mapping[str, Any], path: str) -> Iterator[str]:
     tables = [(key, value) for key, value in content.items() if _holds_tables(value)]
     for key, value in content.items():
         if value is not None and not _holds_tables(value):
-            # A text of JSON is one of TOML, except for the character DEL.
-            yield f"{_toml_key(key)} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+            yield f"{_toml_key(key)} = {_toml_value(value)}"
     for key, value in tables:
         inner = f"{path}.{_toml_key(key)}".lstrip(".")
         if isinstance(value, Mapping):
@@ -83,7 +82,12 @@ def _toml_lines(content: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def _toml_key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return key if _BARE_KEY.fullmatch(key) else _toml_value(key)
+
+
+def _toml_value(value: Any) -> str:
+    """Return a value as JSON, which is TOML except for the character DEL in texts."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _holds_tables(value: Any) -> bool:
