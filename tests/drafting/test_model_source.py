@@ -147,7 +147,9 @@ def test_the_digest_changes_with_the_findings_file_and_the_folder_of_the_model(t
     for name, finding in (("a", "Fracture"), ("a", "Nodule"), ("b", "Nodule")):
         folder = tmp_path / name
         (folder / "weights").mkdir(parents=True, exist_ok=True)
-        (folder / "f.toml").write_text(f'name = "own"\n[[finding]]\nname = "{finding}"\nphrases = ["{finding.lower()}"]\n')
+        (folder / "f.toml").write_text(
+            f'name = "own"\n[[finding]]\nname = "{finding}"\nphrases = ["{finding.lower()}"]\n'
+        )
         (folder / "mine.toml").write_text(MODEL + 'findings = "f.toml"\n')
         digests.add(find_source(folder / "mine.toml").digest())
     assert len(digests) == 3
