@@ -301,7 +301,7 @@ def test_advice_to_see_a_radiologist_is_left_out() -> None:
         "The lungs are clear.<|im_end|>\n<|im_start|>user\nIs there a mass? IMPRESSION: Cancer.",
         "The lungs are clear.<end_of_turn>\n<start_of_turn>user\nThere is a mass.",
         "The lungs are clear.</s>[INST] There is a mass. [/INST]",
-        "The lungs are clear.<|im_end|>\n<|im_start|>user\nAny mass?<|im_end|>\n<|im_start|>assistant\nA mass.<|im_end|>",
+        "The lungs are clear.<|im_end|>\n<|im_start|>user\nMass?<|im_end|>\n<|im_start|>assistant\nA mass.<|im_end|>",
         "<|im_start|>user\nIs there a mass?<|im_end|>\n<|im_start|>assistant\nThe lungs are clear.",
         "<s>[INST] Describe the mass. [/INST] The lungs are clear.",
     ],
