@@ -320,7 +320,7 @@ def test_a_long_reply_is_cut_after_a_sentence() -> None:
     parsed = parse_reply(Reply(text="FINDINGS: " + "The lungs are clear. " * 1904 + last))
     (section,) = parsed.text.sections
     assert section.text == "The lungs are clear."
-    assert "The reply was cut after 39993 characters" in parsed.notices
+    assert "the reply was cut after 39993 characters" in parsed.notices
 
 
 def test_the_codes_of_a_terminal_leave_no_letters() -> None:
