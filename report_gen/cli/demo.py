@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from report_gen.cli.options import Device, Dtype, check_device, load_drafter
+from report_gen.cli.model_options import Device, Dtype, check_device, load_drafter
 from report_gen.terminal import Quiet, Verbose, print_text, set_verbosity
 
 

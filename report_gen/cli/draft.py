@@ -29,19 +29,21 @@ from report_gen.cli.draft_models import check_model_options, choose_models_of, c
 from report_gen.cli.drawing_options import Attention, ShowPreprocessing, check_drawings, check_output_options
 from report_gen.cli.many_studies import Engine, ShardOption, Workers, check_engine, parse_shard, worker_memory
 from report_gen.cli.missing_paths import report_missing_paths
-from report_gen.cli.options import (
-    MAX_BATCH,
-    MAX_SEED,
+from report_gen.cli.model_options import (
     AllowRemote,
     Base,
     Candidates,
     Checkpoint,
     Device,
     Dtype,
-    LimitMemory,
     Method,
     check_device,
     choose_decoding,
+)
+from report_gen.cli.options import (
+    MAX_BATCH,
+    MAX_SEED,
+    LimitMemory,
     image_memory_limit,
     parse_attributes,
     parse_overrides,

@@ -11,25 +11,27 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from report_gen.cli.evaluation_input import CorpusChoice
-from report_gen.cli.options import (
+from report_gen.cli.model_options import (
     EMBEDDED,
-    MAX_BOOTSTRAP,
-    MAX_SEED,
     AllowRemote,
     Base,
     Candidates,
-    Columns,
     Device,
     Dtype,
-    Layout,
     Method,
-    NoJava,
-    Preset,
     check_device,
-    check_outputs,
-    check_png_name,
     choose_decoding,
     load_drafter,
+)
+from report_gen.cli.options import (
+    MAX_BOOTSTRAP,
+    MAX_SEED,
+    Columns,
+    Layout,
+    NoJava,
+    Preset,
+    check_outputs,
+    check_png_name,
     load_findings,
 )
 from report_gen.errors import StudyError, UsageError

@@ -13,7 +13,7 @@ import typer
 
 from report_gen.arguments import DtypeName
 from report_gen.cli.evaluation_input import CorpusChoice
-from report_gen.cli.options import EMBEDDED
+from report_gen.cli.model_options import EMBEDDED
 from report_gen.errors import CorpusError, OutputError, StudyError, UsageError
 from report_gen.terminal import error_list, print_error, print_notice, print_table, track
 

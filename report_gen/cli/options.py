@@ -2,82 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from report_gen.arguments import MAX_SEED as MAX_SEED  # for all commands
-from report_gen.arguments import DtypeName
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, StudyLimits
-    from report_gen.generation import DecodingChoice
+    from report_gen.drafting import StudyLimits
     from report_gen.records import FindingLocation, FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
 
-EMBEDDED = "embedded"
-"""Name of the checkpoint in the package, for `evaluate`."""
 MAX_BOOTSTRAP = 100_000
 """Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
 MAX_BATCH = 1024
 """Largest number of studies that the model processes together; more would exhaust any memory."""
 
-Base = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Base of a checkpoint that is an adapter: a folder, a GGUF file, an installed package, or a hub name in "
-        "the local cache. Default: the package that the checkpoint names.",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),
-]
-Dtype = Annotated[
-    DtypeName,
-    typer.Option(
-        help="Data type of the model. int8 (CPU only): 8-bit weights in the decoder. auto: what `bench --tune` found, "
-        "or float32 on a CPU."
-    ),
-]
-Checkpoint = Annotated[
-    str | None,
-    typer.Option(
-        metavar="MODEL",
-        help="Checkpoint folder, name of an embedded model, description of another model (a TOML file, or the name of "
-        "one in the package), or `hf:NAME` for a model of the Hugging Face hub. Default: of the embedded models the "
-        "first one that was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a "
-        "demonstration).",
-    ),
-]
-AllowRemote = Annotated[
-    bool,
-    typer.Option(
-        "--allow-remote",
-        help="Send images and prompt to the endpoint also if it is on another computer. Every draft says so.",
-    ),
-]
-Method = Annotated[
-    Literal["greedy", "beam", "sample"] | None,
-    typer.Option(help="Decoding method. Default: that of the model; beam for checkpoints of report-gen."),
-]
-Candidates = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        max=64,
-        help="Candidate texts per study; the one most consistent with the findings, or with the other candidates, is "
-        "kept. Default: that of the model; 8 for checkpoints of report-gen.",
-    ),
-]
 LimitMemory = Annotated[
     str | None,
     typer.Option(
@@ -117,37 +63,6 @@ Findings = Annotated[
     ),
 ]
 
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
-_ALWAYS_AVAILABLE = ("auto", "cpu")
-
-
-def load_drafter(
-    name: str | None,
-    *,
-    base: str | None = None,
-    device: str,
-    dtype: DtypeName,
-    allow_remote: bool = False,
-) -> Drafter:
-    """Load a model onto a device.
-
-    Args:
-        name: Name of the model, see `find_source`; None for the embedded checkpoint.
-        base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
-        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        dtype: `auto`, `float32`, `bfloat16` or `int8`; see `apply_tuning`.
-        allow_remote: Whether images may be sent to another computer.
-
-    Raises:
-        UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.
-        CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
-    """
-    check_device(device)
-    from report_gen.drafting import Drafter, find_source
-
-    source = find_source(name)
-    return Drafter(source.load(base=base, device=device, dtype=dtype, allow_remote=allow_remote, tuned=True))
-
 
 def load_findings(path: Path | None) -> FindingSchema:
     """Load the findings of a file, or the built-in ones of a chest radiograph.
@@ -174,15 +89,6 @@ def parse_columns(settings: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
                 raise UsageError(f"--columns {setting!r}: write FIELD=COLUMN, such as image=filename,report=text")
             columns[field] = (*columns.get(field, ()), column)
     return columns
-
-
-def choose_decoding(
-    method: Literal["greedy", "beam", "sample"] | None, candidates: int | None, seed: int
-) -> DecodingChoice:
-    """Return the options of the decoding that a user chose."""
-    from report_gen.generation import DecodingChoice
-
-    return DecodingChoice(method=method, candidates=candidates, seed=seed)
 
 
 def study_limits(max_views: int | None, timeout: int) -> StudyLimits:
@@ -214,16 +120,6 @@ def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
     if limit < 1:
         raise UsageError(f"--limit-memory {size!r} is not a size above 0; write a size such as 512MB or 2GB")
     return limit_memory(limit)
-
-
-def check_device(device: str) -> None:
-    """Raise UsageError if `device` is not the name of a device, or this computer has no such device."""
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"--device {device!r}: choose auto, cpu, cuda, cuda:N (N counts from 0) or mps")
-    if device not in _ALWAYS_AVAILABLE:
-        from report_gen.model import resolve_device  # imports torch, which takes seconds
-
-        resolve_device(device)
 
 
 def check_png_name(path: Path | None, option: str) -> None:

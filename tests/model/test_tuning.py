@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from report_gen.cli.options import load_drafter
+from report_gen.cli.model_options import load_drafter
 from report_gen.drafting import Drafter
 from report_gen.model import manifest_digest, tuning
 from report_gen.model.tuning import Tuning, find_tuning, remember_tuning, tuning_file
