@@ -16,6 +16,7 @@ from report_gen.backends.chat_prompt import ChatPrompt, load_chat_prompt
 from report_gen.config import DeclaredScope, FrozenModel, ShortText, VolumeConfig
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding
+from report_gen.imaging import check_scope
 from report_gen.labeling import NO_FINDINGS, built_in_schemas, load_schema
 from report_gen.records import FindingSchema
 from report_gen.toml_files import describe_fault, parse_toml, read_toml_file
@@ -144,6 +145,7 @@ class BackendDescription(FrozenModel):
             raise ValueError("token_variable is for endpoints; log in to a hub with `hf auth login` instead")
         if self.adapter is not None and self.url:
             raise ValueError("adapter is not for endpoints, whose server loads the adapter; remove it")
+        check_scope(self.scope)
         if self.images.max_images > self.scope.max_images:
             raise ValueError("images.max_images is above scope.max_images; raise scope.max_images")
         return self

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 
@@ -25,6 +25,10 @@ ENCODER_DECODER = "vision-encoder-decoder"
 
 IMAGE_TEXT = frozenset(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES) - {ENCODER_DECODER}
 """`model_type` of the models that AutoModelForImageTextToText loads and that have a prompt."""
+
+
+_LEAST_BYTES = 0.5
+"""Least memory of a parameter in a file, bytes: 4 bits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,8 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
             f"{name}: is an adapter (adapter_config.json); name its base as the model, and its folder with [adapter]"
         )
     arguments = {**where, "trust_remote_code": False}
+    if is_local:
+        _check_size(location, arguments, name)
     model = _load_weights(location, {**arguments, **placement}, name)
     if "device_map" not in placement:
         with explained(name, f"cannot be moved to {target}"):
@@ -145,6 +151,25 @@ def _check_kind(config: dict[str, Any], model_types: Collection[str], name: str)
         f"{name}: model_type is {found[:100]!r}, which is no image-text model of the installed transformers; use "
         "another model, or a newer transformers"
     )
+
+
+def _check_size(location: str, arguments: Mapping[str, Any], name: str) -> None:
+    """Raise CheckpointError if the configuration describes a model that is far larger than its weight files.
+
+    transformers would allocate its missing weights, which may exhaust the memory and end the process. The model is
+    built without memory for weights here.
+    """
+    stored = sum(path.stat().st_size for path in Path(location).glob("*.safetensors"))
+    with explained(name, "its config.json describes no model that can be built; download the model again"), quiet():
+        config = AutoConfig.from_pretrained(location, **arguments)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    if stored and parameters * _LEAST_BYTES > stored:
+        raise CheckpointError(
+            f"{name}: its config.json describes {parameters:,} parameters, and its weights have {stored:,} bytes; "
+            "download the model again"
+        )
 
 
 def _names_kernel(value: Any) -> bool:

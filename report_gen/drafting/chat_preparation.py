@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from report_gen.backends import LONGEST_CHAT_VALUE, ModelDescription, Pixels
 from report_gen.config import ScopeConfig
 from report_gen.drafting.change_sentences import describe_prior_study
+from report_gen.drafting.identifiers import header_identifiers, without_identifiers
 from report_gen.drafting.image_fitting import image_notices, load_in_windows
 from report_gen.drafting.limits import Deadline, StudyLimits
 from report_gen.drafting.prior_studies import CheckedPrior, latest_prior
@@ -90,7 +91,10 @@ class ChatPreparer:
             request = replace(request, priors=(checked.prior,))
         comparison = request.comparison or self._name_prior(checked)
         given = prompt_values(request, describe_views(image.view_position for image in scoped.study.images), comparison)
-        values, shortened = shorten_values(given, self._prompt.placeholders, LONGEST_CHAT_VALUE)
+        anonymous = without_identifiers(given, header_identifiers(request.study))
+        if anonymous != given:
+            notices = (*notices, "names and numbers of the patient were removed from the prompt")
+        values, shortened = shorten_values(anonymous, self._prompt.placeholders, LONGEST_CHAT_VALUE)
         return ChatStudy(
             request=request,
             images=images,

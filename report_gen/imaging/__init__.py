@@ -16,6 +16,7 @@ from report_gen.imaging.memory import limit_memory, memory_errors, memory_limit
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
 from report_gen.imaging.reading_notices import JOIN_HINT
+from report_gen.imaging.scope import check_scope
 from report_gen.imaging.sharding import Shard, study_identity
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
@@ -28,6 +29,7 @@ __all__ = [
     "Shard",
     "StudyCollection",
     "UnpackedArchives",
+    "check_scope",
     "decoder_plugins",
     "differing_attributes",
     "encode_synthetic",

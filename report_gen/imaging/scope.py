@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report_gen.config import ScopeConfig
+from report_gen.config import DeclaredScope, ScopeConfig
 from report_gen.errors import ScopeError
-from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
+from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts, known_body_parts
 from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES, has_slices
 from report_gen.imaging.patient import is_human
 from report_gen.records import FORCED_PREFIX, Image, Series, Study, ViewPosition
@@ -46,6 +46,24 @@ class _Violation:
     def reason(self) -> str:
         """The whole clause."""
         return f"{self.found}, and the model was made for {self.made_for}" if self.made_for else self.found
+
+
+def check_scope(scope: DeclaredScope) -> None:
+    """Raise ValueError if a scope has values that no header can have, so that every study would be refused.
+
+    Args:
+        scope: The scope that a recipe or a description declares.
+    """
+    known = {
+        "modalities": ("modality", DEFINED_MODALITIES),
+        "body_parts": ("body part", known_body_parts() if scope.body_parts else frozenset()),
+        "views": ("view", frozenset(view.value for view in ViewPosition)),
+    }
+    for field, (word, values) in known.items():
+        if unknown := [value for value in getattr(scope, field) if value not in values]:
+            raise ValueError(f"{word} {unknown[0]!r} is not known; choose from {', '.join(sorted(values))}")
+    if scope.min_age is not None and scope.max_age is not None and scope.min_age > scope.max_age:
+        raise ValueError(f"min_age {scope.min_age:g} is above max_age {scope.max_age:g}; exchange them")
 
 
 def apply_scope(

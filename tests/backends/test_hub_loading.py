@@ -287,3 +287,10 @@ def test_quantization_needs_its_library_and_a_gpu(llava: Path, monkeypatch: pyte
 def test_a_device_that_is_absent_is_a_usage_error(llava: Path) -> None:
     with pytest.raises(UsageError, match="device 'cuda:77' is not available"):
         ImageTextBackend(describe(llava), device="cuda:77")
+
+
+def test_a_configuration_that_the_weights_cannot_fill_is_refused_before_memory_is_taken(copy: Path) -> None:
+    """transformers would take the default of the missing part, a Llama of 6.7 billion parameters."""
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | {"text_config": None}))
+    assert "its config.json describes 6," in refused(copy)

@@ -36,6 +36,7 @@ from report_gen.records import (
     parse_report,
 )
 from tests.builders import noise_image, study, write_png
+from tests.dicom_files import write_dicom
 
 REPORT = "FINDINGS: There is a small left pleural effusion. The heart is normal. IMPRESSION: Pleural effusion."
 
@@ -274,3 +275,19 @@ def test_a_dated_prior_is_named_in_the_section_comparison(tmp_path: Path) -> Non
     )
     (section,) = [one for one in report.sections if one.name is SectionName.COMPARISON]
     assert section.text.endswith("7 days earlier.")
+
+
+def test_the_prompt_has_no_name_of_the_patient(tmp_path: Path) -> None:
+    backend = FakeBackend(REPORT)
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        noise_image(),
+        PatientName="Doe^Jane",
+        PatientID="99887",
+        ReasonForStudy="Jane Doe (99887): cough",
+    )
+    report = drafter_of(backend, description(tmp_path)).draft(read_study(path))
+    text = backend.chats[0].messages[-1].text
+    assert "cough" in text
+    assert not any(word in text for word in ("Jane", "Doe", "99887"))
+    assert "names and numbers of the patient were removed from the prompt" in report.notices

@@ -147,11 +147,9 @@ class ModelRecipe(FrozenModel):
     @field_validator("scope")
     @classmethod
     def _check_scope(cls, scope: DeclaredScope) -> DeclaredScope:
-        from report_gen.imaging import known_body_parts  # takes a tenth of a second
+        from report_gen.imaging import check_scope  # takes a tenth of a second
 
-        known = known_body_parts() if scope.body_parts else frozenset()
-        if unknown := [part for part in scope.body_parts if part not in known]:
-            raise ValueError(f"body part {unknown[0]!r} is not known; choose from {', '.join(sorted(known))}")
+        check_scope(scope)
         return scope
 
     @model_validator(mode="after")
