@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from report_gen.errors import StudyError
 from report_gen.imaging import (
     ONLY_HOUNSFIELD,
+    GdcmProcess,
+    load_image,
     load_many,
-    load_pixels,
     load_windows,
     read_study,
     read_synthetic_rows,
@@ -99,15 +101,21 @@ def _fit(path: Path, digest: str, transform: ImageTransform) -> tuple[torch.Tens
         square, placement = transform.fit_volume(load_many(images, display=True))
         return square, placement, (placement.rows, placement.columns)
     if not transform.windows:
-        # rows and columns are unknown before decoding, and load_pixels does not need them.
-        pixels = load_pixels(Image(path=path, sha256=digest, rows=0, columns=0))
+        # rows and columns are unknown before decoding, and load_image does not need them.
+        pixels = load_image(Image(path=path, sha256=digest, rows=0, columns=0), _gdcm()).pixels
         pixels = pixels[: read_synthetic_rows(path)]  # without the band that marks a synthetic image
         return *transform.fit(pixels), (pixels.shape[0], pixels.shape[1])
     study = read_study(path)
     if len(study.images) > 1 or study.series[0].modality != "CT":
         raise StudyError(path, f"is not a single slice of a CT and has no Hounsfield units, {ONLY_HOUNSFIELD}")
-    pixels = load_windows(study.images[0], transform.windows)
+    pixels = load_windows(study.images[0], transform.windows, _gdcm())
     return *transform.fit(pixels), (pixels.shape[1], pixels.shape[2])
+
+
+@cache
+def _gdcm() -> GdcmProcess:
+    """Return the process that decodes for this one: starting one for each image takes as long as decoding it."""
+    return GdcmProcess()
 
 
 def pack_square(square: NDArray[np.uint8], geometry: SquareGeometry) -> bytes:
