@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_gen.drafting import Drafter, DraftRequest, StudyLimits
+from report_gen.drafting import CheckpointSource, Drafter, DraftRequest, StudyLimits
 from report_gen.errors import StudyError
 from report_gen.outputs.journal import JOURNAL
 from report_gen.records import Report
@@ -224,13 +224,13 @@ def test_a_signal_loses_no_finished_draft(
 def test_a_checkpoint_that_is_replaced_while_it_is_loaded_drafts_nothing(
     report_gen: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkpoint, load = write_checkpoint(tmp_path / "run"), Drafter.load
+    checkpoint, load = write_checkpoint(tmp_path / "run"), CheckpointSource.load
 
-    def replaced(folder: Path, **options: Any) -> Drafter:
-        write_checkpoint(folder, model=tiny_model(tiny_config(), seed=1))
-        return load(folder, **options)
+    def replaced(source: CheckpointSource, **options: Any) -> Any:
+        write_checkpoint(source.folder, model=tiny_model(tiny_config(), seed=1))
+        return load(source, **options)
 
-    monkeypatch.setattr(Drafter, "load", replaced)
+    monkeypatch.setattr(CheckpointSource, "load", replaced)
     answer = report_gen("draft", studies, "-o", tmp_path / "out", "--checkpoint", checkpoint)
     assert answer.code == 4
     assert f"{checkpoint}: was replaced while it was loaded; draft again" in answer.err
