@@ -317,7 +317,7 @@ def test_a_file_that_is_no_draft_is_refused_before_the_model_is_loaded(
     draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.sr.dcm").write_bytes(b"x" * 200)
-    monkeypatch.setattr(Drafter, "load", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(CheckpointSource, "load", lambda *_, **__: pytest.fail("the model is loaded"))
     answer = draft(studies / "study-0", "-o", tmp_path / "out", "--revises", tmp_path / "a.sr.dcm")
     assert answer.code == 3
     assert "a.sr.dcm: not a DICOM file; give a DICOM draft of report-gen" in answer.err
@@ -419,7 +419,7 @@ def test_a_missing_system_library_is_found_before_the_model_is_loaded(
         raise OSError("cannot load library 'libpango-1.0-0'")
 
     monkeypatch.setattr(extras, "import_module", refuse)
-    monkeypatch.setattr(Drafter, "load", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr(CheckpointSource, "load", lambda *_, **__: pytest.fail("the model is loaded"))
     answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", name)
     assert answer.code == 2
     assert f"the format {name} needs the system library Pango, which cannot be loaded; install it" in answer.err
