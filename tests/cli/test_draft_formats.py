@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from report_gen import files as file_module
-from report_gen.drafting import Drafter, DraftRequest
+from report_gen.drafting import CheckpointSource, Drafter, DraftRequest
 from report_gen.errors import OutputError, StudyError
 from report_gen.imaging import read_study
 from report_gen.outputs import DraftDocument, OutputFormat, extras, formats, get_format
