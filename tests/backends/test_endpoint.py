@@ -567,7 +567,8 @@ def test_a_token_is_sent_and_never_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(VARIABLE, f"{TOKEN}\n")
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="report_gen")
+    monkeypatch.setattr(logging.getLogger("report_gen"), "propagate", True)  # a command line switches it off
     answers = [completion(), json_answer({"error": f"token {TOKEN} is odd"}, 500), Answer(status=403)]
     with stub_endpoint(answers[0], answers[1], answers[1], answers[1], answers[2]) as stub:
         backend = EndpointBackend(describe(stub.url, tmp_path, token_variable=VARIABLE))

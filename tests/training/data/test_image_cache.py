@@ -28,7 +28,7 @@ from report_gen_training.data.image_decoding import UnreadableImage
 from report_gen_training.run.events import ignore_progress
 
 from report_gen.errors import OutputError
-from report_gen.imaging import load_pixels, read_study
+from report_gen.imaging import load_image, load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
 from tests.builders import SIZE, noise_image, write_png
 from tests.image_steps import step
@@ -41,11 +41,11 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images whose pixels were read, as it grows."""
     names: list[str] = []
 
-    def read(image: Any) -> Any:
+    def read(image: Any, gdcm: Any) -> Any:
         names.append(image.path.name)
-        return load_pixels(image)
+        return load_image(image, gdcm)
 
-    monkeypatch.setattr(decoding, "load_pixels", read)
+    monkeypatch.setattr(decoding, "load_image", read)
     return names
 
 

@@ -166,7 +166,7 @@ def test_runs_may_share_their_images(data: Path, monkeypatch: pytest.MonkeyPatch
     prepare_run(data, tiny_recipe(data, cache="shared"))
     for image in (data / "images").glob("train-*.png"):
         image.touch()
-    monkeypatch.setattr("report_gen_training.data.image_decoding.load_pixels", no_reading)
+    monkeypatch.setattr("report_gen_training.data.image_decoding.load_image", no_reading)
     prepare_run(data, tiny_recipe(data, cache="shared"), name="other")
     assert (data / "shared" / "images-32-4").is_dir()
     assert not (data / "other" / "cache" / "images-32-4").exists()
