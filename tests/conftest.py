@@ -47,11 +47,13 @@ def _no_remembered_tuning(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 @pytest.fixture(autouse=True)
-def _default_interrupt_handler() -> Iterator[None]:
-    """Handle SIGINT as in an interactive shell: a background job of a script inherits it as ignored.
+def _default_stop_handlers() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM as in an interactive shell: a background job of a script inherits SIGINT as ignored.
 
-    A command line that ran in this process leaves SIGINT to end it.
+    A command line that ran in this process leaves them to end it.
     """
-    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    inherited = {number: signal.signal(number, handler) for number, handler in defaults.items()}
     yield
-    signal.signal(signal.SIGINT, inherited)
+    for number, handler in inherited.items():
+        signal.signal(number, handler)

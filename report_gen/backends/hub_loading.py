@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig, PreTrainedConfig
@@ -77,6 +77,47 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     settings, runtime = description.settings, description.settings.runtime
     target = resolve_device(device)
     placement = _placement(runtime, device, target)
+    files = _find_files(description, model_types)
+    name, location, arguments = files.name, files.location, files.arguments
+    model = _load_weights(location, {**arguments, **placement}, name)
+    if "device_map" not in placement:
+        with explained(name, f"cannot be moved to {target}"):
+            model = model.to(target)
+    sha256 = base_digest(PretrainedSource(str(files.folder)))
+    if settings.adapter is not None:
+        sha256 = load_adapter(model, settings.adapter, description.folder, base=name, base_sha256=sha256)
+    info = BackendInfo(
+        model=name,
+        revision=files.commit,
+        weights_sha256=sha256,
+        device=model.device.type,
+        dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
+    )
+    return HubModel(model=model.eval(), info=info, location=location, arguments=arguments)
+
+
+class _Files(NamedTuple):
+    """Where the files of a model are."""
+
+    name: str
+    """Hub name, or name of the local folder."""
+    location: str
+    """Hub name or local folder."""
+    folder: Path
+    """Folder of the files on this computer."""
+    commit: str
+    """Commit at the hub; empty for a local folder, or if it is not known."""
+    arguments: dict[str, Any]
+    """Keyword arguments of `from_pretrained`."""
+
+
+def _find_files(description: ModelDescription, model_types: Collection[str]) -> _Files:
+    """Find the files of a model, and check its configuration before any weight is loaded.
+
+    Raises:
+        CheckpointError: The model is not found, cannot be downloaded, or does not fit the backend.
+    """
+    settings = description.settings
     local = description.folder / settings.model
     is_local = is_folder(local)
     location = str(local) if is_local else settings.model
@@ -99,21 +140,7 @@ def load_hub_model(description: ModelDescription, model_types: Collection[str], 
     arguments = {**where, "trust_remote_code": False}
     if is_local:
         _check_size(location, arguments, name)
-    model = _load_weights(location, {**arguments, **placement}, name)
-    if "device_map" not in placement:
-        with explained(name, f"cannot be moved to {target}"):
-            model = model.to(target)
-    sha256 = base_digest(PretrainedSource(str(path.parent)))
-    if settings.adapter is not None:
-        sha256 = load_adapter(model, settings.adapter, description.folder, base=name, base_sha256=sha256)
-    info = BackendInfo(
-        model=name,
-        revision=commit,
-        weights_sha256=sha256,
-        device=model.device.type,
-        dtype=runtime.quantization or str(model.dtype).removeprefix("torch."),
-    )
-    return HubModel(model=model.eval(), info=info, location=location, arguments=arguments)
+    return _Files(name, location, path.parent, commit, arguments)
 
 
 def _placement(runtime: Runtime, device: str, target: torch.device) -> dict[str, Any]:

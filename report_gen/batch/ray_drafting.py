@@ -6,6 +6,7 @@ import json
 import pickle
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ from report_gen.outputs import get_format
 from report_gen.outputs.draft_file import digest
 from report_gen.records import Study
 
-_ATTEMPTS = 3
-"""How often the written studies are read while a node of the cluster may have died."""
+_RETRIES = 2
+"""How often the written studies are read again because a node of the cluster may have died."""
 
 
 class StudySource(Datasource):  # type: ignore[misc]  # Ray has no types
@@ -114,14 +115,15 @@ def _read_written(manager: Any, folder: Path) -> set[str]:
 
     Ray reads them on its nodes. It gives work to a node that has just died until it misses the heartbeats of the node.
     """
-    for attempt in range(_ATTEMPTS):
-        try:
-            written, _ = manager.load_checkpoint(str(folder.absolute()), LocalFileSystem())
-            return set() if written is None else set(ray.get(written).tolist())
-        except RayError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-    return set()
+
+    def read() -> set[str]:
+        written, _ = manager.load_checkpoint(str(folder.absolute()), LocalFileSystem())
+        return set() if written is None else set(ray.get(written).tolist())
+
+    for _ in range(_RETRIES):
+        with suppress(RayError):
+            return read()
+    return read()
 
 
 def study_ids(tasks: Sequence[StudyTask]) -> Iterator[str]:

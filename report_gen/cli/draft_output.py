@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.cli.document_options import document_settings
 from report_gen.cli.older_drafts import OlderDrafts
+from report_gen.cli.standard_output import StandardOutput, require_content
 from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
 from report_gen.outputs import DocumentOptions, OutputFormat, format_names, get_format
 from report_gen.outputs.document import LAYOUT_OPTIONS
-from report_gen.terminal import print_json, print_notice, print_text
+from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
     from report_gen.outputs.draft_file import DraftFile
@@ -84,7 +85,7 @@ def open_output(
     """
     if folder is None:
         (output_format,) = formats
-        yield _StandardOutput(studies, output_format)
+        yield StandardOutput(studies, output_format)
         return
     from report_gen import __version__
     from report_gen.outputs.draft_plan import name_drafts
@@ -167,44 +168,6 @@ def _print_resumed(plans: Sequence[StudyPlan]) -> None:
         )
 
 
-_PRINTED_TOGETHER = ("txt", "json")
-"""Formats whose documents of several studies stay apart on standard output."""
-
-
-class _StandardOutput:
-    """Prints drafts, under the names of their studies if there are several."""
-
-    def __init__(self, studies: Sequence[Study], output_format: OutputFormat) -> None:
-        from report_gen.files import file_name, unique_names
-
-        if len(studies) > 1 and output_format.name not in _PRINTED_TOGETHER:
-            raise UsageError(
-                f"--format {output_format.name}: {len(studies)} documents cannot be printed one after the other; "
-                "choose a folder with --output"
-            )
-        self.studies = studies
-        self.refused: Sequence[Sequence[ReportGenError]] = ()
-        self.files_written = 0
-        self._format = output_format
-        self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
-
-    def formats(self, number: int) -> Sequence[str]:
-        return (self._format.name,)
-
-    def write(self, number: int, documents: Mapping[str, bytes | ReportGenError]) -> Sequence[ReportGenError]:
-        try:
-            text = _require(documents[self._format.name]).decode()
-        except (StudyError, OutputError) as error:
-            return [error]
-        if self._format.media_type.endswith("json"):
-            print_json(text.rstrip("\n"))
-        elif len(self.studies) == 1:
-            print_text(text.rstrip("\n"))
-        else:
-            print_text(f"=== {self._names[number]} ===\n{text}")
-        return ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Neighbors:
     """Finds the documents in the folder that lie beside a new draft and do not belong to it."""
@@ -267,7 +230,7 @@ class _DraftFolder:
         for file in self._plans[number].remaining:
             named = file.with_digits(self._journal.folder) if is_renamed else file
             try:
-                content = _require(documents[self._formats[file.suffix].name])
+                content = require_content(documents[self._formats[file.suffix].name])
                 is_renamed |= self._write(named, content)
             except (StudyError, OutputError) as error:
                 errors.append(error)
@@ -298,10 +261,3 @@ class _DraftFolder:
             return
         if later := find_later_version(self._journal, FolderNames(folder), file, read_version):
             raise replaced_error(folder / file.name, folder / later.name)
-
-
-def _require(document: bytes | ReportGenError) -> bytes:
-    """Return the content of a file; raise the error for which it cannot be written."""
-    if isinstance(document, ReportGenError):
-        raise document
-    return document

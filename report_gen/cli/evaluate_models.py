@@ -18,7 +18,7 @@ from report_gen.errors import CorpusError, OutputError, StudyError, UsageError
 from report_gen.terminal import error_list, print_error, print_notice, print_table, track
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, ModelSource
+    from report_gen.drafting import Drafter
     from report_gen.evaluation import (
         Comparer,
         Comparison,
@@ -77,7 +77,7 @@ def find_models(
     from report_gen.drafting import Drafter, find_source
 
     sources = {name: find_source(None if name == EMBEDDED else name) for name in names}
-    bases = {name: base if base and _is_adapter(source) else None for name, source in sources.items()}
+    bases = {name: base if base and source.takes_base() else None for name, source in sources.items()}
     if base and not any(bases.values()):
         raise UsageError("--base is for adapters, and none of the models is one; leave it out")
 
@@ -127,7 +127,7 @@ def evaluate_models(
                 print_error(f"{result.given}: {result.reason}")
                 continue
             finished.append(result)
-            comparer = comparer or Comparer(replace(method, schema=runs.corpus.schema), runs.corpus)
+            comparer = comparer or Comparer(replace(method, schema=result.corpus.schema), result.corpus)
             if number < len(models):  # results must not be lost if the program ends early
                 _write_early(files, comparer, finished, failed)
         if comparer is not None:
@@ -167,13 +167,6 @@ def _finish(files: ComparisonFiles, comparison: Comparison) -> None:
             drafts = model.run.drafts
             for error in (*drafts.refused.values(), *drafts.without_draft.values()):
                 errors.print(f"{model.name}: {error}", error.path)
-
-
-def _is_adapter(source: ModelSource) -> bool:
-    from report_gen.drafting.model_source import CheckpointSource
-    from report_gen.model import read_config
-
-    return isinstance(source, CheckpointSource) and read_config(source.folder).adapter is not None
 
 
 def _write_early(

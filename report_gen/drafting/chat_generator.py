@@ -55,7 +55,6 @@ class ChatGenerator:
         self._description, self._backend = description, backend
         self._preparer = ChatPreparer(description)
         settings, model = description.settings, backend.info
-        sent = f"images and prompt were sent to another computer: {model.remote}" if model.remote else ""
         self.info = GeneratorInfo(
             name=settings.name,
             weights_sha256=model.weights_sha256,
@@ -64,7 +63,8 @@ class ChatGenerator:
             device=model.device,
             dtype=model.dtype,
             schema=description.schema,
-            notice="; ".join(filter(None, [settings.notice, sent])),
+            findings_from_text=True,
+            notice=settings.notice,
             decoding=settings.decoding.decoding(),
             batch_size=settings.concurrency,
         )
@@ -132,7 +132,9 @@ class ChatGenerator:
         if not usable:
             return NoDraftError(item.request.study.path, _describe_failure(parsed[0]))
         index, text = with_agreement([one.text for one in usable])
-        notices = [*item.notices, *usable[index].notices]
+        host = self.info.remote
+        sent = [f"images and prompt were sent to another computer: {host}"] if host else []
+        notices = [*sent, *item.notices, *usable[index].notices]
         if len(usable) < len(parsed):
             notices.append(f"{len(parsed) - len(usable)} of {len(parsed)} replies of the model left out: no report")
         return GeneratedDraft(

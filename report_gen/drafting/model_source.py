@@ -56,6 +56,10 @@ class ModelSource(Protocol):
         """Return the model card, in Markdown; empty without one. Raises CheckpointError if it cannot be read."""
         ...
 
+    def takes_base(self) -> bool:
+        """Return whether the model is an adapter, whose base may be named."""
+        ...
+
     def check_overrides(
         self,
         overrides: Mapping[str, FindingState],
@@ -103,6 +107,10 @@ class CheckpointSource:
         """Return the model card."""
         return read_model_card(self.folder)
 
+    def takes_base(self) -> bool:
+        """Return whether the checkpoint is an adapter."""
+        return read_config(self.folder).adapter is not None
+
     def check_overrides(
         self,
         overrides: Mapping[str, FindingState],
@@ -146,6 +154,10 @@ class DescribedSource:
         """Return the card of the adapter; empty without one, because that of the model is not on this computer."""
         adapter = self.model.settings.adapter
         return "" if adapter is None else read_model_card(self.model.folder / adapter.folder)
+
+    def takes_base(self) -> bool:
+        """Return whether the description names an adapter."""
+        return self.model.settings.adapter is not None
 
     def check_overrides(
         self,

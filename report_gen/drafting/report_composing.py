@@ -22,7 +22,6 @@ from report_gen.records import (
     Finding,
     FindingLocation,
     FindingSchema,
-    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -125,15 +124,11 @@ class ReportComposer:
             notices: Notices about the study.
             decoding: Options of the drafter, for the provenance.
         """
-        schema = self._info.schema
         return Report(
             sections=(*given_sections(request, {}), *_BLANK_SECTIONS),
-            findings=tuple(
-                Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal)
-                for name in schema.findings
-            ),
+            findings=self._info.unknown_findings(),
             notices=self._first_notices(notices),
-            provenance=self._provenance(request.study, decoding.options()),
+            provenance=replace(self._provenance(request.study, decoding.options()), endpoint=""),  # nothing was sent
             attributes=unknown_attributes(self._info.attributes),
         )
 

@@ -25,6 +25,7 @@ from report_gen.records import (
     Finding,
     FindingAttention,
     FindingSchema,
+    FindingState,
     Heatmap,
     Image,
     PreprocessedImage,
@@ -55,6 +56,8 @@ class GeneratorInfo:
     """The findings of the drafts."""
     reported: frozenset[str] = frozenset()
     """Names of the findings whose probability the model reports, because it was trained on them."""
+    findings_from_text: bool = False
+    """Whether the findings of drafts are read from their texts, because the model predicts none."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Attributes that the model predicts."""
     has_locations: bool = False
@@ -71,6 +74,18 @@ class GeneratorInfo:
     """Decoding unless the caller chooses another."""
     batch_size: int = 1
     """Number of studies that the model processes together at no cost for the drafts, such as an endpoint."""
+
+    def unknown_findings(self) -> tuple[Finding, ...]:
+        """Return the findings of a draft that states none, such as that of a blank image."""
+        return tuple(
+            Finding(
+                name=name,
+                state=FindingState.UNKNOWN,
+                means_normal=name == self.schema.normal,
+                from_text=self.findings_from_text,
+            )
+            for name in self.schema.findings
+        )
 
 
 class PreparedStudy(Protocol):

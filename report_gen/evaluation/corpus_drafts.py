@@ -17,7 +17,7 @@ from report_gen.evaluation.rows import Row, request_from_row, study_from_row
 from report_gen.generation import Decoding
 from report_gen.metrics import Floats
 from report_gen.reading.plain_reports import empty_provenance
-from report_gen.records import Finding, FindingState, Report
+from report_gen.records import Report
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 """The images from which a draft is made."""
@@ -206,12 +206,7 @@ def _draft_control(
 
 def _empty_report(drafter: Drafter) -> Report:
     """Return an empty report for a model that wrote none. The state of its findings is unknown."""
-    schema = drafter.schema
-    findings = (
-        Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal, from_text=True)
-        for name in schema.findings
-    )
-    return Report(sections=(), findings=tuple(findings), notices=(), provenance=empty_provenance())
+    return Report(sections=(), findings=drafter.info.unknown_findings(), notices=(), provenance=empty_provenance())
 
 
 def _check_number(studies: int, refused: Mapping[str, StudyError], kept: str, remedy: str = "") -> None:

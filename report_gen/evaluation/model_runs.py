@@ -33,6 +33,8 @@ class ModelRun:
     """The model as the user named it."""
     info: GeneratorInfo
     decoding: Decoding
+    corpus: EvaluationCorpus
+    """The corpus with which all models are compared."""
     drafts: CorpusDrafts
     memory: PeakMemory
     """Largest memory while the model was loaded and drafted."""
@@ -79,12 +81,6 @@ class ModelRuns:
         self._options = options
         self._corpus: EvaluationCorpus | None = None
 
-    @property
-    def corpus(self) -> EvaluationCorpus:
-        """The corpus with which the models are compared; only after a model was loaded."""
-        assert self._corpus is not None  # noqa: S101 - a mistake of the caller
-        return self._corpus
-
     def run(self, models: Mapping[str, Callable[[], Drafter]]) -> Iterator[ModelRun | FailedModel]:
         """Yield the drafts of each model, or why it failed.
 
@@ -123,7 +119,7 @@ class ModelRuns:
             nearest=corpus.nearest,
             track=options.track(given),
         )
-        return ModelRun(given=given, info=drafter.info, decoding=decoding, drafts=drafts, memory=memory)
+        return ModelRun(given=given, info=drafter.info, decoding=decoding, corpus=corpus, drafts=drafts, memory=memory)
 
 
 def unique_names(runs: Sequence[ModelRun]) -> list[str]:

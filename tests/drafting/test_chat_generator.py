@@ -184,6 +184,15 @@ def test_a_blank_image_is_not_given_to_the_model(tmp_path: Path) -> None:
     assert report.sections[-1].text == "Nondiagnostic image."
 
 
+def test_a_blank_image_is_sent_nowhere_and_its_draft_does_not_say_so(tmp_path: Path) -> None:
+    path = write_png(tmp_path / "blank.png", np.zeros((32, 32), np.uint8))
+    report = drafter_of(FakeBackend(remote="gpu.example.org"), description(tmp_path)).draft(read_study(path))
+    assert report.provenance.endpoint == ""
+    assert not any("sent" in notice for notice in report.notices)
+    assert {finding.state for finding in report.findings} == {FindingState.UNKNOWN}
+    assert report.findings_from_text
+
+
 def test_the_control_blank_gives_the_model_gray_images(tmp_path: Path) -> None:
     backend = FakeBackend(REPORT)
     list(drafter_of(backend, description(tmp_path)).draft_all([study(tmp_path)], blank=True))

@@ -133,6 +133,13 @@ def test_a_described_model_takes_no_findings_and_no_base() -> None:
     with pytest.raises(UsageError, match="a base is for adapters"):
         Drafter.load("vit_gpt2", base="base")
     assert source.model_card() == ""
+    assert not source.takes_base()
+
+
+def test_adapters_take_a_base(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(MODEL + '[adapter]\nfolder = "lora"\n')
+    assert find_source(tmp_path / "mine.toml").takes_base()
+    assert not find_source().takes_base()
 
 
 def test_the_files_of_a_description_are_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

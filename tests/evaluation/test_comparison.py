@@ -110,7 +110,7 @@ def run_models(
     runs = ModelRuns(options)
     results = list(runs.run(models))
     finished = [one for one in results if isinstance(one, ModelRun)]
-    return finished, [one for one in results if isinstance(one, FailedModel)], runs.corpus
+    return finished, [one for one in results if isinstance(one, FailedModel)], finished[0].corpus
 
 
 def compared(rows: Sequence[Any], models: Loaders) -> Comparison:

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,6 @@ from report_gen import files
 from report_gen.errors import StoppedError, UsageError
 from tests.backends.tiny_models import write_llava
 from tests.training.adapter_tuning.tuning_runs import describe, recipe, write_corpus
-
-
-@pytest.fixture(autouse=True)
-def default_handlers() -> Iterator[None]:
-    """Start with the usual handlers, even if this process inherited an ignored SIGINT."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

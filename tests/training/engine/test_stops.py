@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +23,6 @@ from report_gen_training.run.signals import catch_stop_signals
 from safetensors.torch import load_file
 
 from report_gen.errors import StoppedError
-
-
-@pytest.fixture(autouse=True)
-def default_handlers() -> Iterator[None]:
-    """Start with the usual handlers, even if this process inherited an ignored SIGINT (nohup, background jobs)."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
