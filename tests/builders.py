@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -144,7 +144,16 @@ def fix_next_token(model: ReportModel, monkeypatch: pytest.MonkeyPatch, logits: 
     def replaced(hidden: torch.Tensor) -> torch.Tensor:
         return fixed.expand(*hidden.shape[:-1], -1).clone()
 
-    monkeypatch.setattr(model.decoder.language_model.get_output_embeddings(), "forward", replaced)
+    replace_output(model, monkeypatch, replaced)
+
+
+def replace_output(
+    model: ReportModel, monkeypatch: pytest.MonkeyPatch, forward: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    """Let a function compute the logits of the decoder from the hidden states."""
+    output = model.decoder.language_model.get_output_embeddings()
+    changed = type("ChangedOutput", (type(output),), {"forward": staticmethod(forward)})
+    monkeypatch.setattr(output, "__class__", changed)
 
 
 def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **changes: Any) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 
@@ -20,7 +20,14 @@ from report_gen.drafting.report_generator import BlankStudy, GeneratedDraft, Gen
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.errors import CheckpointError, StudyError, without_traceback
-from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
+from report_gen.generation import (
+    DEFAULT_DECODING,
+    CachedDecoder,
+    Decoding,
+    find_cached_decoder,
+    generate_texts,
+    study_generator,
+)
 from report_gen.model import INT8, Checkpoint, quantize_linear_layers, resolve_device, resolve_dtype
 
 
@@ -28,7 +35,8 @@ class CheckpointGenerator(StudyInspector):
     """Generates texts with a model, tokenizer and prompt of report-gen. Implements `ReportGenerator`.
 
     Args:
-        checkpoint: Model, tokenizer and prompt; the model is moved to the device and type.
+        checkpoint: Model, tokenizer and prompt. The model is moved to the device and type, and its encoder optimized
+            for inference.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
         dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
             the decoder in `checkpoint`.
@@ -49,6 +57,7 @@ class CheckpointGenerator(StudyInspector):
             checkpoint.model.to(resolved, number_type).eval(),
             StudyPreprocessor(checkpoint, device=resolved, dtype=number_type),
         )
+        self._model.encoder.optimize_for_inference()
         config = checkpoint.model.config
         reported = zip(config.finding_schema.findings, config.findings.reported, strict=True)
         self.info = GeneratorInfo(
@@ -66,6 +75,11 @@ class CheckpointGenerator(StudyInspector):
             notice=config.notice,
             decoding=DEFAULT_DECODING,
         )
+
+    @cached_property
+    def _decoder(self) -> CachedDecoder | None:
+        """The fast decoder of the model, which keeps rearranged weights from batch to batch."""
+        return find_cached_decoder(self._model.decoder.language_model)
 
     def check_request(self, request: DraftRequest) -> DraftRequest:
         """Return a request with the settings of the reader by the names that the model has."""
@@ -113,6 +127,7 @@ class CheckpointGenerator(StudyInspector):
             decoding=decoding,
             generators=[_study_generator(item.loaded, decoding) for item in batch],
             before_token=deadline.check,
+            decoder=self._decoder,
         )
         if not all(text.finite for text in texts):
             raise CheckpointError(

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+from report_gen.generation.linear_layers import LinearLayer
 
 
 class AttentionCache(Protocol):
@@ -40,7 +41,7 @@ class CachedDecoder(ABC):
         output: Output layer.
     """
 
-    def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: nn.Module) -> None:
+    def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: LinearLayer) -> None:
         self.shape = shape
         self._embeddings = embeddings
         self._output = output
@@ -64,14 +65,12 @@ class CachedDecoder(ABC):
 
     def next_logits(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:
         """Return the logits [N,vocabulary] that follow token embeddings [N,L,D] at positions [N or 1,L]."""
-        logits: torch.Tensor = self._output(self._hidden(embedded, positions, cache)[:, -1])
-        return logits
+        return self._output(self._hidden(embedded, positions, cache)[:, -1])
 
     def step_tokens(self, token_ids: Sequence[int], cache: KeyValueCache) -> torch.Tensor:
         """Append L tokens to the only text of a cache and return the logits [L,vocabulary] after each of them."""
         embedded = self._embeddings(torch.tensor([token_ids], device=cache.device))
-        logits: torch.Tensor = self._output(self._hidden(embedded, cache.extend(len(token_ids)), cache)[0])
-        return logits
+        return self._output(self._hidden(embedded, cache.extend(len(token_ids)), cache)[0])
 
     @abstractmethod
     def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: AttentionCache) -> torch.Tensor:

@@ -46,6 +46,7 @@ def generate_texts(
     generators: Sequence[torch.Generator] = (),
     max_report_tokens: Sequence[int] = (),
     before_token: Callable[[], None] | None = None,
+    decoder: CachedDecoder | None = None,
 ) -> list[GeneratedText]:
     """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
 
@@ -66,6 +67,8 @@ def generate_texts(
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
         before_token: Called before each token. An error that it raises ends the generation.
+        decoder: That of `find_cached_decoder` for the model, if it is kept. By default it is made anew, because the
+            weights may have changed since.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
@@ -78,7 +81,7 @@ def generate_texts(
         checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
     )
     proposer = default_proposer(checkpoint.model.decoder.language_model, prompt_ids, checkpoint.continuations)
-    generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids, proposer)
+    generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids, proposer, decoder)
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         request = TokenRequest(
@@ -129,6 +132,7 @@ def generate_tokens(
     proposer: Proposer | None = None,
     with_probabilities: bool = True,
     before_token: Callable[[], None] | None = None,
+    decoder: CachedDecoder | None = None,
 ) -> list[GeneratedTokens]:
     """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
 
@@ -146,6 +150,7 @@ def generate_tokens(
         proposer: Proposes tokens; by default that of `default_proposer`.
         with_probabilities: Whether to return the probability of each token.
         before_token: Called before each token. An error that it raises ends the generation.
+        decoder: As in `generate_texts`.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
@@ -160,7 +165,7 @@ def generate_tokens(
         before_token=before_token,
     )
     proposer = proposer or default_proposer(model.decoder.language_model, prompt_ids)
-    return token_generator(model, visual_tokens, visual_mask, prompt_ids, proposer).generate(request)
+    return token_generator(model, visual_tokens, visual_mask, prompt_ids, proposer, decoder).generate(request)
 
 
 @torch.inference_mode()
@@ -170,6 +175,7 @@ def token_generator(
     visual_mask: torch.Tensor,
     prompt_ids: Sequence[Sequence[int]],
     proposer: Proposer | None = None,
+    decoder: CachedDecoder | None = None,
 ) -> TokenGenerator:
     """Return what generates texts for B studies: the fast generator for a decoder that it knows, or transformers.
 
@@ -179,9 +185,10 @@ def token_generator(
         visual_mask: [B,K] bool, False for missing tokens.
         prompt_ids: Token ids of B prompts, without the begin token.
         proposer: Proposes tokens for a decoder of this package; None for no proposals.
+        decoder: As in `generate_texts`.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
-    decoder = find_cached_decoder(model.decoder.language_model)
+    decoder = decoder or find_cached_decoder(model.decoder.language_model)
     if decoder is None:
         from report_gen.generation.transformers_generation import TransformersTokenGenerator
 

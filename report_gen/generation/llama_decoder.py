@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM
 
 from report_gen.generation.cached_decoder import AttentionCache, CachedDecoder
 from report_gen.generation.key_value_cache import CacheShape
-from report_gen.generation.linear_layers import Layer, linear_layer
+from report_gen.generation.linear_layers import Function, linear_layer
 
 _MODELS = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM)
 _FIXED_FREQUENCIES = frozenset({"default", "linear", "llama3"})
@@ -29,7 +29,7 @@ class LlamaDecoder(CachedDecoder):
         config, body = model.config, model.model
         first = body.layers[0].self_attn
         shape = CacheShape(config.num_hidden_layers, config.num_key_value_heads, first.head_dim, first.scaling)
-        super().__init__(shape, embeddings=body.embed_tokens, output=model.lm_head)
+        super().__init__(shape, embeddings=body.embed_tokens, output=linear_layer(model.lm_head))
         self._heads = config.num_attention_heads
         self._rotary = body.rotary_emb
         self._layers = [_Layer(layer) for layer in body.layers]
@@ -55,9 +55,9 @@ class LlamaDecoder(CachedDecoder):
             rotated = rotated * cos + _rotate_half(rotated) * sin
             values = layer.values(normed).view(texts, length, -1, head_width)
             attended = cache.attend(number, rotated[:, :, :heads], rotated[:, :, heads:], values)
-            hidden = hidden + layer.attention_out(attended.reshape(texts * length, -1))
+            hidden = layer.attention_out.add(attended.reshape(texts * length, -1), hidden)
             normed = layer.norm_2(hidden)
-            hidden = hidden + layer.mlp_out(layer.activation(layer.gate(normed)) * layer.mlp_in(normed))
+            hidden = layer.mlp_out.add(layer.activation(layer.gate(normed)) * layer.mlp_in(normed), hidden)
         return self._norm(hidden).view(embedded.shape)
 
 
@@ -81,6 +81,6 @@ def _rotate_half(heads: torch.Tensor) -> torch.Tensor:
     return torch.cat([-second, first], dim=-1)
 
 
-def _rms_norm(norm: Any) -> Layer:
+def _rms_norm(norm: Any) -> Function:
     weight, eps = norm.weight, norm.variance_epsilon
     return lambda inputs: functional.rms_norm(inputs, weight.shape, weight, eps)

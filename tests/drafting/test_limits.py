@@ -15,7 +15,7 @@ from report_gen.errors import ScopeError, StudyError, StudyTimeoutError
 from report_gen.generation import Decoding
 from report_gen.imaging import load_image, read_study
 from report_gen.records import Image, Report, Study
-from tests.builders import noise_image, study, tiny_checkpoint, tiny_config, write_png
+from tests.builders import noise_image, replace_output, study, tiny_checkpoint, tiny_config, write_png
 
 METHODS = [Decoding(max_tokens=12), Decoding(max_tokens=12, method="beam", beams=2, candidates=3)]
 
@@ -60,14 +60,14 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
 
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:
     """Let the clock advance by some seconds per row whenever the decoder computes a token."""
-    output = drafter.generator._model.decoder.language_model.get_output_embeddings()
-    forward = output.forward
+    model = drafter.generator._model
+    forward = model.decoder.language_model.get_output_embeddings().forward
 
     def advance(hidden: torch.Tensor) -> torch.Tensor:
         clock.now += seconds * len(hidden)
         return cast("torch.Tensor", forward(hidden))
 
-    monkeypatch.setattr(output, "forward", advance)
+    replace_output(model, monkeypatch, advance)
 
 
 def test_a_study_that_loads_slowly_is_refused_alone(

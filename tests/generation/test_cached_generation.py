@@ -19,7 +19,7 @@ from report_gen.generation.tokens import TokenRequest
 from report_gen.generation.transformers_generation import TransformersTokenGenerator
 from report_gen.model import ReportModel
 from report_gen.tokenizer import EOS_ID
-from tests.builders import tiny_config, tiny_model
+from tests.builders import replace_output, tiny_config, tiny_model
 
 STUDIES, K = 6, 5
 PROMPTS = [[10 + study] * (1 + 2 * (study % 3)) for study in range(STUDIES)]
@@ -128,8 +128,7 @@ def test_texts_are_those_of_transformers(model: ReportModel, monkeypatch: pytest
 @pytest.mark.parametrize("method", ["greedy", "beam", "sample"])
 def test_some_texts_end_before_others(model: ReportModel, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
     """An end token that sometimes is the most probable one: texts leave the batch at different times."""
-    output = model.decoder.language_model.get_output_embeddings()
-    forward = output.forward
+    forward = model.decoder.language_model.get_output_embeddings().forward
 
     def with_frequent_end(hidden: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = forward(hidden)
@@ -138,7 +137,7 @@ def test_some_texts_end_before_others(model: ReportModel, monkeypatch: pytest.Mo
         logits[..., EOS_ID] = logits.amax(-1) + logits[..., 50] + above
         return logits
 
-    monkeypatch.setattr(output, "forward", with_frequent_end)
+    replace_output(model, monkeypatch, with_frequent_end)
     arguments: dict[str, Any] = {
         "studies": [study for study in range(STUDIES) for _ in range(3)],
         "limits": [40] * 3 * STUDIES,

@@ -18,7 +18,7 @@ import torch
 from report_gen.config import ModelConfig
 from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
 from report_gen.errors import StudyError
-from report_gen.generation import DEFAULT_DECODING, Decoding, generate_tokens
+from report_gen.generation import DEFAULT_DECODING, Decoding, find_cached_decoder, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint
@@ -189,10 +189,13 @@ def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str
 def _texts(
     model: ReportModel, texts: Conditioned, decoding: Decoding, *, with_probabilities: bool = True
 ) -> Callable[[], list[tuple[int, ...]]]:
-    """Return a function that generates the token ids of texts."""
+    """Return a function that generates the token ids of texts, with a decoder that is kept as in a `Drafter`."""
+    decoder = find_cached_decoder(model.decoder.language_model)
 
     def generate() -> list[tuple[int, ...]]:
-        generated = generate_tokens(model, **texts._asdict(), decoding=decoding, with_probabilities=with_probabilities)
+        generated = generate_tokens(
+            model, **texts._asdict(), decoding=decoding, with_probabilities=with_probabilities, decoder=decoder
+        )
         return [text.token_ids for text in generated]
 
     return generate

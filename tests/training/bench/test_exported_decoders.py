@@ -17,6 +17,7 @@ from report_gen.errors import UsageError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel
 from report_gen.tokenizer import EOS_ID
+from tests.builders import replace_output
 from tests.generation.test_cached_generation import LLAMA, OTHERS, build
 
 DECODERS: dict[str, dict[str, Any] | None] = {
@@ -35,15 +36,14 @@ def runtime(request: pytest.FixtureRequest) -> str:
 
 def end_often(model: ReportModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the end token the most probable one now and then, so that texts end at different times."""
-    output = model.decoder.language_model.get_output_embeddings()
-    forward = output.forward
+    forward = model.decoder.language_model.get_output_embeddings().forward
 
     def with_frequent_end(hidden: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = forward(hidden)
         end = logits.amax(-1, keepdim=True) + logits[..., 50:51] - logits.std(-1, keepdim=True)
         return torch.where(torch.arange(logits.shape[-1]) == EOS_ID, end, logits)
 
-    monkeypatch.setattr(output, "forward", with_frequent_end)
+    replace_output(model, monkeypatch, with_frequent_end)
 
 
 def generate(model: ReportModel, texts: int, **arguments: Any) -> list[tuple[int, ...]]:
