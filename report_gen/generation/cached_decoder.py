@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
-from report_gen.generation.linear_layers import LinearLayer
+from report_gen.generation.linear_layers import Layer
 
 
 class AttentionCache(Protocol):
@@ -41,7 +41,7 @@ class CachedDecoder(ABC):
         output: Output layer.
     """
 
-    def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: LinearLayer) -> None:
+    def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: Layer) -> None:
         self.shape = shape
         self._embeddings = embeddings
         self._output = output

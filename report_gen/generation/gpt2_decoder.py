@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from report_gen.generation.cached_decoder import AttentionCache, CachedDecoder
 from report_gen.generation.key_value_cache import CacheShape
-from report_gen.generation.linear_layers import Function, LinearLayer, linear_layer
+from report_gen.generation.linear_layers import Layer, linear_layer
 from report_gen.model.gpt2 import Gpt2LanguageModel, TransposedLinear
 
 if TYPE_CHECKING:
@@ -58,11 +59,11 @@ class Gpt2Decoder(CachedDecoder):
             normed = block.norm_1(hidden)
             queries, keys, values = block.attention_in(normed).view(texts, length, 3, self._heads, -1).unbind(2)
             attended = cache.attend(number, queries, keys, values)
-            hidden = block.attention_out.add(attended.reshape(-1, width), hidden)
+            hidden = hidden + block.attention_out(attended.reshape(-1, width))
             if across:
                 queries = block.cross_queries(block.norm_cross(hidden)).view(texts, length, self._heads, -1)
-                hidden = block.cross_out.add(cache.attend_across(number, queries).reshape(-1, width), hidden)
-            hidden = block.mlp_out.add(block.mlp_in(block.norm_2(hidden)), hidden)
+                hidden = hidden + block.cross_out(cache.attend_across(number, queries).reshape(-1, width))
+            hidden = hidden + block.mlp_out(block.activation(block.mlp_in(block.norm_2(hidden))))
         return self._norm(hidden).view(embedded.shape)
 
     def _cross_attention(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
@@ -83,9 +84,8 @@ class _Block:
         affine = partial(linear_layer, transposed=linear)
         self.norm_1, self.norm_2 = (_layer_norm(norm) for norm in (block.ln_1, block.ln_2))
         self.attention_in, self.attention_out = affine(block.attn.c_attn), affine(block.attn.c_proj)
-        mlp_in, self.mlp_out = affine(block.mlp.c_fc), affine(block.mlp.c_proj)
-        is_tanh_gelu = config.activation_function in _TANH_GELU
-        self.mlp_in = mlp_in.tanh_gelu if is_tanh_gelu else _activated(mlp_in, block.mlp.act)
+        self.mlp_in, self.mlp_out = affine(block.mlp.c_fc), affine(block.mlp.c_proj)
+        self.activation = _tanh_gelu if config.activation_function in _TANH_GELU else block.mlp.act
         if config.add_cross_attention:
             cross = block.crossattention
             self.norm_cross = _layer_norm(block.ln_cross_attn)
@@ -103,10 +103,10 @@ def _linear_type(model: nn.Module) -> type[nn.Module]:
     return kind
 
 
-def _activated(layer: LinearLayer, activation: Function) -> Function:
-    return lambda inputs: activation(layer(inputs))
+def _tanh_gelu(inputs: torch.Tensor) -> torch.Tensor:
+    return functional.gelu(inputs, approximate="tanh")
 
 
-def _layer_norm(norm: nn.LayerNorm) -> Function:
+def _layer_norm(norm: nn.LayerNorm) -> Layer:
     shape, weight, bias, eps = norm.normalized_shape, norm.weight, norm.bias, norm.eps
     return lambda inputs: torch.layer_norm(inputs, shape, weight, bias, eps)

@@ -134,9 +134,7 @@ class KeyValueCache:
             enable_gqa=queries.shape[2] != keys.shape[2],
         ).transpose(1, 2)
 
-    def _attend_one(
-        self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-    ) -> torch.Tensor:
+    def _attend_one(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Do the work of `attend` for one new token of every text, on a CPU.
 
         The BLAS of NumPy takes about half the time of `scaled_dot_product_attention`, which divides the work into

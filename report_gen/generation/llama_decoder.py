@@ -11,7 +11,7 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM
 
 from report_gen.generation.cached_decoder import AttentionCache, CachedDecoder
 from report_gen.generation.key_value_cache import CacheShape
-from report_gen.generation.linear_layers import Function, linear_layer
+from report_gen.generation.linear_layers import Layer, linear_layer
 
 _MODELS = (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM)
 _FIXED_FREQUENCIES = frozenset({"default", "linear", "llama3"})
@@ -55,9 +55,9 @@ class LlamaDecoder(CachedDecoder):
             rotated = rotated * cos + _rotate_half(rotated) * sin
             values = layer.values(normed).view(texts, length, -1, head_width)
             attended = cache.attend(number, rotated[:, :, :heads], rotated[:, :, heads:], values)
-            hidden = layer.attention_out.add(attended.reshape(texts * length, -1), hidden)
+            hidden = hidden + layer.attention_out(attended.reshape(texts * length, -1))
             normed = layer.norm_2(hidden)
-            hidden = layer.mlp_out.add(layer.activation(layer.gate(normed)) * layer.mlp_in(normed), hidden)
+            hidden = hidden + layer.mlp_out(layer.activation(layer.gate(normed)) * layer.mlp_in(normed))
         return self._norm(hidden).view(embedded.shape)
 
 
@@ -81,6 +81,6 @@ def _rotate_half(heads: torch.Tensor) -> torch.Tensor:
     return torch.cat([-second, first], dim=-1)
 
 
-def _rms_norm(norm: Any) -> Function:
+def _rms_norm(norm: Any) -> Layer:
     weight, eps = norm.weight, norm.variance_epsilon
     return lambda inputs: functional.rms_norm(inputs, weight.shape, weight, eps)

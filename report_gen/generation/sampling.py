@@ -90,11 +90,21 @@ def draw_tokens(probabilities: torch.Tensor, uniform: torch.Tensor, *, top_p: fl
         Token ids [N].
     """
     likely, tokens = probabilities.topk(min(_LIKELY, probabilities.shape[-1]))  # [N,64], descending
-    if bool((likely.sum(-1) < top_p).any()):
-        likely, tokens = probabilities.sort(descending=True)
-    likely = likely.double()
-    cumulative = likely.cumsum(-1)
-    kept = cumulative - likely < top_p  # the more probable ones do not reach `top_p`
+    drawn = _draw_in_order(likely, tokens, uniform, top_p)
+    unlikely = likely.sum(-1) < top_p  # [N]
+    if bool(unlikely.any()):
+        every, tokens = probabilities[unlikely].sort(descending=True)
+        drawn[unlikely] = _draw_in_order(every, tokens, uniform[unlikely], top_p)
+    return drawn
+
+
+def _draw_in_order(
+    probabilities: torch.Tensor, tokens: torch.Tensor, uniform: torch.Tensor, top_p: float
+) -> torch.Tensor:
+    """Sample one token per text, see `draw_tokens`, from tokens [N,M] whose probabilities [N,M] are in order."""
+    ordered = probabilities.double()
+    cumulative = ordered.cumsum(-1)
+    kept = cumulative - ordered < top_p  # the more probable ones do not reach `top_p`
     total = cumulative.masked_fill(~kept, 0).amax(-1)
-    place = (cumulative <= (uniform * total)[:, None]).sum(-1).clamp(max=likely.shape[-1] - 1)
+    place = (cumulative <= (uniform * total)[:, None]).sum(-1).clamp(max=ordered.shape[-1] - 1)
     return tokens.gather(1, place[:, None]).squeeze(1)

@@ -230,7 +230,10 @@ def _size_cases(against: str | None, folder: Path) -> Iterator[Case]:
 
 
 def _random_model(transformer: dict[str, Any]) -> ReportModel:
-    """Return a model with a tiny encoder and a decoder with random weights."""
+    """Return a model with a tiny encoder and a decoder with random weights.
+
+    The weights are rounded to bfloat16, in which language models are published, and computed in float32.
+    """
     torch.manual_seed(0)
     config = {
         "name": "random",
@@ -240,4 +243,4 @@ def _random_model(transformer: dict[str, Any]) -> ReportModel:
         "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.0},
         "decoder": {"transformer": transformer},
     }
-    return ReportModel(ModelConfig.model_validate(config)).eval()
+    return ReportModel(ModelConfig.model_validate(config)).eval().bfloat16().float()
