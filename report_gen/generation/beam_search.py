@@ -63,9 +63,21 @@ class _Search:
             elif rank < self._beams:
                 self.ended.append(text)
         self.ended = sorted(self.ended, key=lambda text: text.mean, reverse=True)[: self._beams]
-        self.running = going[: self._beams]
         full = len(self.ended) == self._beams
         self.finished = not going or (full and going[0].mean <= self.ended[-1].mean)
+        self.running = _in_place(going[: self._beams])
+
+
+def _in_place(texts: Sequence[_Text]) -> list[_Text]:
+    """Return the texts in the order of the beams that they continue, as far as possible.
+
+    The keys and values of a text that keeps its place are not copied. Of the texts that continue the same beam, all but
+    the first get the places of beams that none continues.
+    """
+    placed: dict[int, _Text] = {}
+    others = [text for text in texts if placed.setdefault(text.beam, text) is not text]
+    free = iter(others)
+    return [placed[beam] if beam in placed else next(free) for beam in range(len(texts))]
 
 
 @torch.inference_mode()

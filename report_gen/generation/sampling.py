@@ -66,12 +66,14 @@ class Sampler:
         A generator that several texts share gives a number to each of them until the last one has ended. Which of the
         texts have ended therefore does not change the numbers of the others.
         """
-        numbers = torch.zeros(self._texts, dtype=torch.float64)
+        numbers = [0.0] * self._texts
         active = set(rows)
         for generator, texts in self._texts_of.items():
             if not active.isdisjoint(texts):
-                numbers[texts] = torch.rand(len(texts), dtype=torch.float64, generator=generator)
-        return numbers[list(rows)]
+                drawn = torch.rand(len(texts), dtype=torch.float64, generator=generator).tolist()
+                for text, number in zip(texts, drawn, strict=True):
+                    numbers[text] = number
+        return torch.tensor([numbers[row] for row in rows], dtype=torch.float64)
 
 
 def draw_tokens(probabilities: torch.Tensor, uniform: torch.Tensor, *, top_p: float) -> torch.Tensor:

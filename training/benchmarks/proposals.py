@@ -21,7 +21,7 @@ import torch
 from rich.table import Table
 
 from report_gen.corpora import read_corpus
-from report_gen.generation import Decoding, Proposer, generate_tokens
+from report_gen.generation import Decoding, Proposer, find_cached_decoder, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.model import Checkpoint, Continuations, ReportModel, load_checkpoint
 from report_gen.terminal import print_table, run_app, track
@@ -137,8 +137,10 @@ def _cases(
     passes: Sequence[Pass],
 ) -> Iterator[Case]:
     def write(model: ReportModel, make: Callable[[], Proposer]) -> Callable[[], tuple[int, ...]]:
+        decoder = find_cached_decoder(model.decoder.language_model)
+
         def generate() -> tuple[int, ...]:
-            (text,) = generate_tokens(model, **texts._asdict(), decoding=decoding, proposer=make())
+            (text,) = generate_tokens(model, **texts._asdict(), decoding=decoding, proposer=make(), decoder=decoder)
             return text.token_ids
 
         return generate
