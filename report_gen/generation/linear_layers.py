@@ -47,9 +47,7 @@ def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -
 
 
 class _PackedLayer:
-    """A linear layer that computes few rows with a packed copy of its weight.
-
-    The copy is made at the second call with few rows, because a prompt can have few rows and is computed once.
+    """A linear layer that computes few rows with a packed copy of its weight, which is made when it is needed first.
 
     Args:
         plain: Function of the layer for inputs [rows,in].
@@ -59,7 +57,6 @@ class _PackedLayer:
 
     def __init__(self, plain: Layer, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         self._plain, self._weight, self._bias = plain, weight, bias
-        self._is_called = False
         self._packed: Layer | None = None
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -67,9 +64,6 @@ class _PackedLayer:
         if torch.compiler.is_exporting():  # other software packs the weights itself, for any number of rows
             return self._plain(inputs)
         if inputs.shape[0] > _MOST_ROWS or torch.is_autocast_enabled("cpu"):
-            return self._plain(inputs)
-        if not self._is_called:
-            self._is_called = True
             return self._plain(inputs)
         if self._packed is None:
             weight = self._weight.detach()

@@ -59,7 +59,10 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
 
 
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:
-    """Let the clock advance by some seconds per row whenever the decoder computes a token."""
+    """Let the clock advance by some seconds per row whenever the decoder computes a token.
+
+    A drafter keeps its decoder from the first draft on, so that this has to be called before it.
+    """
     model = drafter.generator._model
     forward = model.decoder.language_model.get_output_embeddings().forward
 
@@ -112,8 +115,8 @@ def test_a_batch_that_takes_too_long_is_drafted_study_by_study(
 ) -> None:
     """Four studies together take four times as long as each of them alone."""
     drafter, studies = Drafter.from_checkpoint(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(4)]
-    expected = outcomes(drafter, studies, None, decoding)
     slow_steps(monkeypatch, clock, drafter, 1.0)
+    expected = outcomes(drafter, studies, None, decoding)
     alone = 0.0
     for found in studies:
         before = clock.now
@@ -130,9 +133,9 @@ def test_the_time_for_loading_is_part_of_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     drafter, studies = Drafter.from_checkpoint(tiny_checkpoint()), [study(tmp_path, seed) for seed in range(2)]
+    slow_steps(monkeypatch, clock, drafter, 1.0)
     expected, slow = outcomes(drafter, studies, None), studies[0].images[0].path
     slow_images(monkeypatch, clock, lambda image: 25.0 if image.path == slow else 1.0)
-    slow_steps(monkeypatch, clock, drafter, 1.0)
     first, second = outcomes(drafter, studies, 30)
     assert first.startswith(f"{slow}: took longer than 30 seconds")
     assert second == expected[1]
