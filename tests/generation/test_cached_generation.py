@@ -11,7 +11,8 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
+from report_gen.generation import Decoding, GeneratedTokens, inference, key_value_cache, study_generator
+from report_gen.generation.beam_search import _in_place, _Text
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
 from report_gen.generation.sampling import draw_tokens
@@ -155,8 +156,13 @@ def test_some_texts_end_before_others(model: ReportModel, monkeypatch: pytest.Mo
         assert len({len(text) for text in ours}) > 2
 
 
+@pytest.mark.parametrize("largest_product", [9_216, 40])
 @torch.inference_mode()
-def test_steps_compute_the_logits_of_a_full_forward_pass(model: ReportModel) -> None:
+def test_steps_compute_the_logits_of_a_full_forward_pass(
+    model: ReportModel, monkeypatch: pytest.MonkeyPatch, largest_product: int
+) -> None:
+    """Also with keys and values that are multiplied in parts, of a few tokens each."""
+    monkeypatch.setattr(key_value_cache, "_LARGEST_PRODUCT", largest_product)
     tokens, mask, prompts = inputs()
     decoder = inference.find_cached_decoder(model.decoder.language_model)
     assert decoder is not None
@@ -228,3 +234,9 @@ def test_the_last_texts_take_the_places_of_removed_ones() -> None:
     # Keys of zero weigh the two stored values equally.
     zero, ten = torch.zeros(3, 1, 1, 1), torch.full((3, 1, 1, 1), 10.0)
     assert cache.attend(0, zero, zero, ten).flatten().tolist() == [5.0, 6.5, 7.0]
+
+
+def test_texts_of_a_beam_search_keep_the_places_of_the_texts_that_they_continue() -> None:
+    """By hand: three texts continue the beams 2, 0 and 2; the second one of beam 2 gets the place of beam 1."""
+    first, second, third = (_Text((token,), (0.0,), 0.0, beam) for token, beam in ((50, 2), (51, 0), (52, 2)))
+    assert _in_place([first, second, third]) == [second, third, first]

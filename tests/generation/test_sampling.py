@@ -83,6 +83,17 @@ def test_the_number_that_is_drawn_chooses_the_token(top_p: float, uniform: float
     assert draw_tokens(probabilities, torch.tensor([uniform], dtype=torch.float64), top_p=top_p).tolist() == [token]
 
 
+def test_a_text_with_many_likely_tokens_does_not_change_the_tokens_of_others() -> None:
+    """By hand: the first text has one likely token, the second 1,000 equally likely ones, of which 900 are kept."""
+    probabilities = torch.zeros(2, 1_000)
+    probabilities[0, 7], probabilities[1] = 1.0, 1 / 1_000
+    half = torch.full((2,), 0.5, dtype=torch.float64)
+    first, second = draw_tokens(probabilities, half, top_p=0.9).tolist()
+    assert first == 7
+    order = probabilities[1].sort(descending=True).indices
+    assert order.tolist().index(second) == pytest.approx(450, abs=1)
+
+
 def test_the_generator_depends_on_seed_and_content_alone() -> None:
     def first(seed: int, *content: object) -> float:
         return float(torch.rand(1, generator=study_generator(seed, *content)))
