@@ -150,14 +150,15 @@ class KeyValueCache:
         scores = np.empty((*shared, end), dtype=np.float32)
         step = max(1, _LARGEST_PRODUCT // width)
         parts = [slice(first, min(first + step, end)) for first in range(0, end, step)]
-        for part in parts:
-            np.matmul(scaled, all_keys[:, :, part].swapaxes(2, 3), out=scores[..., part])
-        if self._bias is not None:
-            scores += self._bias.numpy()
-        scores -= scores.max(-1, keepdims=True)
-        np.exp(scores, out=scores)
-        attended = reduce(np.add, (np.matmul(scores[..., part], all_values[:, :, part]) for part in parts))
-        attended /= scores.sum(-1, keepdims=True)
+        with np.errstate(all="ignore"):  # numbers that are not finite are reported with the text, as by torch
+            for part in parts:
+                np.matmul(scaled, all_keys[:, :, part].swapaxes(2, 3), out=scores[..., part])
+            if self._bias is not None:
+                scores += self._bias.numpy()
+            scores -= scores.max(-1, keepdims=True)
+            np.exp(scores, out=scores)
+            attended = reduce(np.add, (np.matmul(scores[..., part], all_values[:, :, part]) for part in parts))
+            attended /= scores.sum(-1, keepdims=True)
         return torch.from_numpy(attended).view(queries.shape)
 
     def attend_across(self, layer: int, queries: torch.Tensor) -> torch.Tensor:

@@ -240,3 +240,16 @@ def test_texts_of_a_beam_search_keep_the_places_of_the_texts_that_they_continue(
     """By hand: three texts continue the beams 2, 0 and 2; the second one of beam 2 gets the place of beam 1."""
     first, second, third = (_Text((token,), (0.0,), 0.0, beam) for token, beam in ((50, 2), (51, 0), (52, 2)))
     assert _in_place([first, second, third]) == [second, third, first]
+
+
+@torch.inference_mode()
+def test_numbers_that_are_not_finite_give_no_warning() -> None:
+    """Warnings are errors in the tests; only the text with such numbers has no finite attention."""
+    cache = KeyValueCache(CacheShape(1, 2, 4, 0.5), torch.ones(3, 2), length=3, dtype=torch.float32)
+    numbers = torch.ones(3, 2, 2, 4)
+    numbers[0], numbers[1] = math.nan, math.inf
+    cache.extend(2)
+    cache.attend(0, numbers, numbers, numbers)
+    cache.extend(1)
+    last = numbers[:, 1:]
+    assert cache.attend(0, last, last, last).isfinite().flatten(1).all(1).tolist() == [False, False, True]
