@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 
-
 _GARBAGE_THRESHOLDS = 50_000, 20, 100
 """Numbers of new objects, and of collections, after which Python looks for garbage.
 

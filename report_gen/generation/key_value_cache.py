@@ -137,8 +137,8 @@ class KeyValueCache:
     def _attend_one(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Do the work of `attend` for one new token of every text, on a CPU.
 
-        The BLAS of NumPy takes about half the time of `scaled_dot_product_attention`, which divides the work into
-        blocks of many queries.
+        The BLAS of NumPy takes less time than `scaled_dot_product_attention`, which divides the work into blocks of
+        many queries.
         """
         end = self._filled
         all_keys, all_values = self._arrays[2 * layer], self._arrays[2 * layer + 1]
