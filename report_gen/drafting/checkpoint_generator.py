@@ -35,8 +35,9 @@ class CheckpointGenerator(StudyInspector):
     """Generates texts with a model, tokenizer and prompt of report-gen. Implements `ReportGenerator`.
 
     Args:
-        checkpoint: Model, tokenizer and prompt. The model is moved to the device and type, and its encoder optimized
-            for inference.
+        checkpoint: Model, tokenizer and prompt. The model is moved to the device and type, and its encoder is optimized
+            for inference. Its weights must not change after the first draft, because packed copies are kept. On a CPU
+            the copies take as much memory as the decoder, or half as much if its weights were saved with 16 bits.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
         dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
             the decoder in `checkpoint`.
@@ -78,7 +79,7 @@ class CheckpointGenerator(StudyInspector):
 
     @cached_property
     def _decoder(self) -> CachedDecoder | None:
-        """The fast decoder of the model, which keeps rearranged weights from batch to batch."""
+        """The fast decoder of the model, which keeps packed weights from batch to batch."""
         return find_cached_decoder(self._model.decoder.language_model)
 
     def check_request(self, request: DraftRequest) -> DraftRequest:

@@ -69,15 +69,19 @@ class _Search:
 
 
 def _in_place(texts: Sequence[_Text]) -> list[_Text]:
-    """Return the texts in the order of the beams that they continue, as far as possible.
+    """Return the texts in an order in which as many as possible have the places of the beams that they continue.
 
-    The keys and values of a text that keeps its place are not copied. Of the texts that continue the same beam, all but
-    the first get the places of beams that none continues.
+    The keys and values of a text that keeps its place are not copied. Of several texts that continue the same beam, the
+    first one keeps the place. The others get the places of beams that no text continues.
     """
     placed: dict[int, _Text] = {}
-    others = [text for text in texts if placed.setdefault(text.beam, text) is not text]
-    free = iter(others)
-    return [placed[beam] if beam in placed else next(free) for beam in range(len(texts))]
+    others = []
+    for text in texts:
+        if text.beam in placed:
+            others.append(text)
+        else:
+            placed[text.beam] = text
+    return [placed[beam] if beam in placed else others.pop(0) for beam in range(len(texts))]
 
 
 @torch.inference_mode()

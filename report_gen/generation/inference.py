@@ -67,8 +67,8 @@ def generate_texts(
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
         before_token: Called before each token. An error that it raises ends the generation.
-        decoder: That of `find_cached_decoder` for the model, if it is kept. By default it is made anew, because the
-            weights may have changed since.
+        decoder: Result of `find_cached_decoder` for the model. A caller that keeps it saves packing the weights again,
+            and must not change them. By default a new one is made.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.

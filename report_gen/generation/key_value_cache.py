@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
-
-_LARGEST_PRODUCT = 9_216
-"""Numbers of keys or values of a head that are multiplied at once on a CPU.
-
-OpenBLAS divides larger products among threads, which takes longer than the product.
-"""
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +55,6 @@ class KeyValueCache:
         self._stored = torch.empty(
             (texts, 2 * shape.layers, shape.key_value_heads, length, shape.head_width), dtype=dtype, device=mask.device
         )
-        self._arrays: tuple[Floats, ...] = ()
         self._divide_layers()
         self._visible = torch.ones((texts, length), dtype=torch.bool, device=mask.device)
         self._visible[:, :first] = mask.bool()
@@ -147,17 +139,13 @@ class KeyValueCache:
         texts, _, heads, width = queries.shape
         shared = (texts, all_keys.shape[1], heads // all_keys.shape[1])  # queries that share keys are rows of a product
         scaled = (queries.numpy() * np.float32(self._shape.scale)).reshape(*shared, width)
-        scores = np.empty((*shared, end), dtype=np.float32)
-        step = max(1, _LARGEST_PRODUCT // width)
-        parts = [slice(first, min(first + step, end)) for first in range(0, end, step)]
         with np.errstate(all="ignore"):  # numbers that are not finite are reported with the text, as by torch
-            for part in parts:
-                np.matmul(scaled, all_keys[:, :, part].swapaxes(2, 3), out=scores[..., part])
+            scores = scaled @ all_keys[:, :, :end].swapaxes(2, 3)
             if self._bias is not None:
                 scores += self._bias.numpy()
             scores -= scores.max(-1, keepdims=True)
             np.exp(scores, out=scores)
-            attended = reduce(np.add, (np.matmul(scores[..., part], all_values[:, :, part]) for part in parts))
+            attended = scores @ all_values[:, :, :end]
             attended /= scores.sum(-1, keepdims=True)
         return torch.from_numpy(attended).view(queries.shape)
 
@@ -225,7 +213,7 @@ class KeyValueCache:
             written.index_copy_(0, torch.tensor(moved, device=device), copied)
 
     def _divide_layers(self) -> None:
-        """Keep the keys and values of each layer at hand, without copying them."""
+        """Set `_layers`, the views of the keys and values of each layer, and `_arrays`, the same as arrays of NumPy."""
         self._layers = self._stored.unbind(1)
-        if self._stored.device.type == "cpu" and self._stored.dtype == torch.float32:
-            self._arrays = tuple(layer.numpy() for layer in self._layers)
+        in_numpy = self._stored.device.type == "cpu" and self._stored.dtype == torch.float32
+        self._arrays: tuple[Floats, ...] = tuple(layer.numpy() for layer in self._layers) if in_numpy else ()

@@ -1,11 +1,11 @@
-"""Linear layers as functions, with their weights rearranged once for the few rows of a step of the generation.
+"""Linear layers as functions, with weights that are packed once for the few rows of a generation step.
 
-A step multiplies the weights with one row per text. It takes as long as reading the weights from memory, and the matrix
-product of torch also rearranges them in every call. Two libraries that come with torch keep rearranged weights:
+A step multiplies the weights with one row per text. Its time is that of reading the weights from memory, and the matrix
+product of torch also packs them in every call. Two libraries that come with torch keep packed weights:
 
-- FBGEMM stores 16-bit numbers and computes in float32. It reads half as many bytes. It is used for weights that 16 bits
-  represent, as those of a model that was saved with 16 bits, so that the results are those of float32.
-- oneDNN stores the weights as they are.
+- FBGEMM stores 16-bit weights, reads half as many bytes, and computes in float32. It is used only where 16 bits
+  represent the weights, as in a model that was saved with 16 bits. The results are therefore those of float32.
+- oneDNN stores 32-bit weights.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from torch.nn import functional
 Layer = Callable[[torch.Tensor], torch.Tensor]
 
 _MOST_ROWS = 64
-"""Number of rows above which packed weights save less than a quarter of the time."""
+"""Largest number of rows that packed weights compute. With more rows they save less than a quarter of the time."""
 _ROUNDING = torch.finfo(torch.float32).eps / 2
-"""Relative error of a number that is rounded to float32."""
+"""Largest relative error of rounding to float32."""
+
+_FBGEMM = frozenset({"fbgemm", "x86"})
+"""Quantized engines of torch that compute with FBGEMM."""
 
 
 def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -> Layer:
@@ -47,7 +50,9 @@ def linear_layer(module: nn.Module, transposed: type[nn.Module] | None = None) -
 
 
 class _PackedLayer:
-    """A linear layer that computes few rows with a packed copy of its weight, which is made when it is needed first.
+    """A linear layer that computes few rows with a packed copy of its weight.
+
+    The copy is made at the first call with few rows. Later changes of the weight do not reach it.
 
     Args:
         plain: Function of the layer for inputs [rows,in].
@@ -61,7 +66,7 @@ class _PackedLayer:
 
     def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs [rows,out]."""
-        if torch.compiler.is_exporting():  # other software packs the weights itself, for any number of rows
+        if torch.compiler.is_exporting():  # the importing software packs the weights itself, for any number of rows
             return self._plain(inputs)
         if inputs.shape[0] > _MOST_ROWS or torch.is_autocast_enabled("cpu"):
             return self._plain(inputs)
@@ -80,14 +85,15 @@ def _can_pack(weight: torch.Tensor) -> bool:
 
 
 def _fits_16_bits(weight: torch.Tensor) -> bool:
-    """Return whether FBGEMM is available, and 16-bit numbers represent a weight within the precision of float32.
+    """Return whether FBGEMM is the quantized engine, and float16 represents a weight within the precision of float32.
 
-    They represent every weight that was saved as float16. Of one saved as bfloat16 they round the smallest numbers.
+    float16 represents every weight that was saved as float16. Of a weight that was saved as bfloat16 it rounds the
+    smallest numbers, so the norm of the errors is compared with the norm of the weight.
     """
-    if "fbgemm" not in torch.backends.quantized.supported_engines:
+    if torch.backends.quantized.engine not in _FBGEMM or not hasattr(torch.ops.quantized, "linear_prepack_fp16"):
         return False
-    rounding = (weight.half().float() - weight).norm()
-    return bool(rounding <= _ROUNDING * weight.norm())
+    errors = weight.half().float() - weight
+    return bool(errors.norm() <= _ROUNDING * weight.norm())
 
 
 def _pack_with_16_bits(weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:

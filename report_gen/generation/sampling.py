@@ -93,17 +93,17 @@ def draw_tokens(probabilities: torch.Tensor, uniform: torch.Tensor, *, top_p: fl
     """
     likely, tokens = probabilities.topk(min(_LIKELY, probabilities.shape[-1]))  # [N,64], descending
     drawn = _draw_in_order(likely, tokens, uniform, top_p)
-    unlikely = likely.sum(-1) < top_p  # [N]
-    if bool(unlikely.any()):
-        every, tokens = probabilities[unlikely].sort(descending=True)
-        drawn[unlikely] = _draw_in_order(every, tokens, uniform[unlikely], top_p)
+    incomplete = likely.sum(-1) < top_p  # [N]
+    if bool(incomplete.any()):
+        ordered, tokens = probabilities[incomplete].sort(descending=True)
+        drawn[incomplete] = _draw_in_order(ordered, tokens, uniform[incomplete], top_p)
     return drawn
 
 
 def _draw_in_order(
     probabilities: torch.Tensor, tokens: torch.Tensor, uniform: torch.Tensor, top_p: float
 ) -> torch.Tensor:
-    """Sample one token per text, see `draw_tokens`, from tokens [N,M] whose probabilities [N,M] are in order."""
+    """Sample one token per text, see `draw_tokens`, from tokens [N,M] whose probabilities [N,M] are descending."""
     ordered = probabilities.double()
     cumulative = ordered.cumsum(-1)
     kept = cumulative - ordered < top_p  # the more probable ones do not reach `top_p`

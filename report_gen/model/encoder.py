@@ -69,7 +69,7 @@ class ImageEncoder(nn.Module):
     def optimize_for_inference(self) -> None:
         """Rearrange the weights of 2D convolutions, which are faster with the channels last in memory.
 
-        The encoder computes the same numbers. Its weights are no longer contiguous, so that they cannot be saved.
+        The features are the same.
         """
         for module in self.backbone.modules():
             if isinstance(module, nn.Conv2d):

@@ -61,7 +61,7 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:
     """Let the clock advance by some seconds per row whenever the decoder computes a token.
 
-    A drafter keeps its decoder from the first draft on, so that this has to be called before it.
+    This must be called before the first draft, because a drafter keeps its decoder from then on.
     """
     model = drafter.generator._model
     forward = model.decoder.language_model.get_output_embeddings().forward

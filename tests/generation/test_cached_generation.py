@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-from report_gen.generation import Decoding, GeneratedTokens, inference, key_value_cache, study_generator
+from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
 from report_gen.generation.beam_search import _in_place, _Text
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
@@ -156,13 +156,8 @@ def test_some_texts_end_before_others(model: ReportModel, monkeypatch: pytest.Mo
         assert len({len(text) for text in ours}) > 2
 
 
-@pytest.mark.parametrize("largest_product", [9_216, 40])
 @torch.inference_mode()
-def test_steps_compute_the_logits_of_a_full_forward_pass(
-    model: ReportModel, monkeypatch: pytest.MonkeyPatch, largest_product: int
-) -> None:
-    """Also with keys and values that are multiplied in parts, of a few tokens each."""
-    monkeypatch.setattr(key_value_cache, "_LARGEST_PRODUCT", largest_product)
+def test_steps_compute_the_logits_of_a_full_forward_pass(model: ReportModel) -> None:
     tokens, mask, prompts = inputs()
     decoder = inference.find_cached_decoder(model.decoder.language_model)
     assert decoder is not None

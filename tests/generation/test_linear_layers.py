@@ -16,7 +16,7 @@ needs_onednn = pytest.mark.skipif(
     not linear_layers._can_pack(torch.zeros(1, 1)), reason="this build of PyTorch has no oneDNN"
 )
 needs_fbgemm = pytest.mark.skipif(
-    "fbgemm" not in torch.backends.quantized.supported_engines, reason="this build of PyTorch has no FBGEMM"
+    not linear_layers._fits_16_bits(torch.zeros(1, 1)), reason="this build of PyTorch does not use FBGEMM"
 )
 
 

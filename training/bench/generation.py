@@ -18,7 +18,7 @@ import torch
 from report_gen.config import ModelConfig
 from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
 from report_gen.errors import StudyError
-from report_gen.generation import DEFAULT_DECODING, Decoding, find_cached_decoder, generate_tokens
+from report_gen.generation import DEFAULT_DECODING, Decoding, Proposer, find_cached_decoder, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint
@@ -50,6 +50,17 @@ _PROMPT_ID = 100
 
 
 Item = TypeVar("Item")
+
+
+class SilentProposer(Proposer):
+    """Proposes nothing: every forward pass generates one token."""
+
+    def __init__(self) -> None:
+        super().__init__([[]])
+
+    def propose(self, study: int, tokens: Sequence[int], *, most: int) -> list[int]:
+        """Return no token."""
+        return []
 
 
 class Conditioned(NamedTuple):
@@ -189,12 +200,20 @@ def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str
 def _texts(
     model: ReportModel, texts: Conditioned, decoding: Decoding, *, with_probabilities: bool = True
 ) -> Callable[[], list[tuple[int, ...]]]:
-    """Return a function that generates the token ids of texts, with a decoder that is kept as in a `Drafter`."""
+    """Return a function that generates token ids, without speculation, with a decoder that is kept as in a `Drafter`.
+
+    Texts of random weights repeat tokens, so that proposals from the text would be right more often than in a report.
+    """
     decoder = find_cached_decoder(model.decoder.language_model)
 
     def generate() -> list[tuple[int, ...]]:
         generated = generate_tokens(
-            model, **texts._asdict(), decoding=decoding, with_probabilities=with_probabilities, decoder=decoder
+            model,
+            **texts._asdict(),
+            decoding=decoding,
+            proposer=SilentProposer(),
+            with_probabilities=with_probabilities,
+            decoder=decoder,
         )
         return [text.token_ids for text in generated]
 
@@ -243,4 +262,7 @@ def _random_model(transformer: dict[str, Any]) -> ReportModel:
         "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.0},
         "decoder": {"transformer": transformer},
     }
-    return ReportModel(ModelConfig.model_validate(config)).eval().bfloat16().float()
+    model = ReportModel(ModelConfig.model_validate(config)).eval()
+    for weight in model.parameters():
+        weight.data = weight.data.bfloat16().float()
+    return model

@@ -27,7 +27,14 @@ from report_gen.model import Checkpoint, Continuations, ReportModel, load_checkp
 from report_gen.terminal import print_table, run_app, track
 from report_gen.tokenizer import BOS_ID, EOS_ID
 
-from ..bench.generation import RANDOM_DECODING, Conditioned, condition, random_decoders, unknown_to_report_gen
+from ..bench.generation import (
+    RANDOM_DECODING,
+    Conditioned,
+    SilentProposer,
+    condition,
+    random_decoders,
+    unknown_to_report_gen,
+)
 from ..bench.pairs import Case, time_case
 from ..bench.results import timing_table
 from ..data import count_continuations
@@ -86,17 +93,6 @@ def replay(text: Sequence[int], proposer: Proposer) -> Iterator[Pass]:
             right += 1
         yield len(proposed), right
         done += right + 1
-
-
-class SilentProposer(Proposer):
-    """Proposes nothing."""
-
-    def __init__(self) -> None:
-        super().__init__([[]])
-
-    def propose(self, study: int, tokens: Sequence[int], *, most: int) -> list[int]:
-        """Return no token."""
-        return []
 
 
 class ScriptedProposer(Proposer):
