@@ -98,9 +98,9 @@ def _fits_16_bits(weight: torch.Tensor) -> bool:
 
 def _pack_with_16_bits(weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
     packed = torch.ops.quantized.linear_prepack_fp16(weight.contiguous(), bias)
-    return lambda inputs: torch.ops.quantized.linear_dynamic_fp16(inputs, packed)
+    return lambda inputs: torch.ops.quantized.linear_dynamic_fp16.default(inputs, packed)
 
 
 def _pack(weight: torch.Tensor, bias: torch.Tensor | None) -> Layer:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, _MOST_ROWS)
-    return lambda inputs: torch.ops.mkldnn._linear_pointwise(inputs, packed, bias, "none", [], "")
+    return lambda inputs: torch.ops.mkldnn._linear_pointwise.default(inputs, packed, bias, "none", [], "")

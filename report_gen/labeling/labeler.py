@@ -7,7 +7,7 @@ Hand-written rules, without a parser, combine the phrases of a finding schema wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial, reduce
 
@@ -22,6 +22,8 @@ DENIALS_OF_A_NORMAL_STUDY = 3
 
 _CACHED_SENTENCES = 65536
 """Number of sentences whose statements a labeler caches: three of four sentences of a corpus have occurred before."""
+_CACHED_TEXTS = 1024
+"""Number of texts whose sentences a labeler caches: the audit of a draft reads its text a dozen times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class FindingLabeler:
         self._read_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(read)
         self._locate_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(partial(read, locate=True))
         self._label_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(self._strongest)
+        self._sentence_spans = lru_cache(maxsize=_CACHED_TEXTS)(self._find_sentences)
 
     def label(self, text: str) -> dict[str, FindingState]:
         """Return the state of every finding in the text of a report; see the function `label_findings`."""
@@ -135,10 +138,10 @@ class FindingLabeler:
             for statement in read(text[start:end]):
                 yield start, statement
 
-    def _sentence_spans(self, text: str) -> Iterable[tuple[int, int]]:
+    def _find_sentences(self, text: str) -> tuple[tuple[int, int], ...]:
         """Return the sentences of a text as `sentence_spans`; none if it is about another part of the body."""
         other_body_parts = self.vocabulary.other_body_parts
-        return () if other_body_parts is not None and other_body_parts.describes(text) else sentence_spans(text)
+        return () if other_body_parts is not None and other_body_parts.describes(text) else tuple(sentence_spans(text))
 
 
 @lru_cache(maxsize=16)
