@@ -19,11 +19,12 @@ from report_gen.drafting.prior_loading import add_prior
 from report_gen.drafting.report_generator import BlankStudy, GeneratedDraft, GeneratorInfo, OnAttention
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt
-from report_gen.errors import CheckpointError, StudyError, without_traceback
+from report_gen.errors import CheckpointError, StudyError, UsageError, without_traceback
 from report_gen.generation import (
     DEFAULT_DECODING,
     CachedDecoder,
     Decoding,
+    RecordedDecoder,
     find_cached_decoder,
     generate_texts,
     study_generator,
@@ -41,16 +42,26 @@ class CheckpointGenerator(StudyInspector):
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
         dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
             the decoder in `checkpoint`.
+        cuda_graphs: Whether the steps of the decoder are recorded as CUDA graphs, see `recorded_steps.py`. This has not
+            been run on a GPU yet: measure it with `report_gen_training.benchmarks.gpu_generation` first.
 
     Raises:
-        UsageError: The device or the type is unknown or not available.
+        UsageError: The device or the type is unknown or not available, or CUDA graphs are requested for another device.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
+        self,
+        checkpoint: Checkpoint,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        cuda_graphs: bool = False,
     ) -> None:
         self._checkpoint = checkpoint
         resolved = resolve_device(device)
+        if cuda_graphs and resolved.type != "cuda":
+            raise UsageError(f"CUDA graphs need a CUDA device, not {resolved.type!r}; leave out cuda_graphs")
+        self._cuda_graphs = cuda_graphs
         number_type = resolve_dtype(dtype, resolved)
         if dtype == INT8:
             quantize_linear_layers(checkpoint.model.decoder.language_model)
@@ -80,7 +91,8 @@ class CheckpointGenerator(StudyInspector):
     @cached_property
     def _decoder(self) -> CachedDecoder | None:
         """The fast decoder of the model, which keeps packed weights from batch to batch."""
-        return find_cached_decoder(self._model.decoder.language_model)
+        decoder = find_cached_decoder(self._model.decoder.language_model)
+        return RecordedDecoder(decoder) if self._cuda_graphs and decoder is not None else decoder
 
     def check_request(self, request: DraftRequest) -> DraftRequest:
         """Return a request with the settings of the reader by the names that the model has."""

@@ -56,10 +56,15 @@ class Drafter:
 
     @classmethod
     def from_checkpoint(
-        cls, checkpoint: Checkpoint, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        cuda_graphs: bool = False,
     ) -> Drafter:
         """Return a drafter of a loaded checkpoint; see `CheckpointGenerator` for arguments and errors."""
-        return cls(CheckpointGenerator(checkpoint, device=device, dtype=dtype))
+        return cls(CheckpointGenerator(checkpoint, device=device, dtype=dtype, cuda_graphs=cuda_graphs))
 
     @classmethod
     def load(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from report_gen.generation.inference import find_cached_decoder, generate_texts, generate_tokens
     from report_gen.generation.key_value_cache import CacheShape
     from report_gen.generation.proposals import Proposer, benefits_from_proposals
+    from report_gen.generation.recorded_steps import RecordedDecoder
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import Sampler, study_generator
     from report_gen.generation.text_composing import GeneratedText
@@ -28,6 +29,7 @@ else:
             "key_value_cache": ("CacheShape",),
             "proposals": ("Proposer", "benefits_from_proposals"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
+            "recorded_steps": ("RecordedDecoder",),
             "sampling": ("Sampler", "study_generator"),
             "text_composing": ("GeneratedText",),
             "token_hooks": ("CallBeforeToken", "SampleTokens"),
@@ -45,6 +47,7 @@ __all__ = [
     "GeneratedText",
     "GeneratedTokens",
     "Proposer",
+    "RecordedDecoder",
     "SampleTokens",
     "Sampler",
     "benefits_from_proposals",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import nn
@@ -40,6 +40,9 @@ class CachedDecoder(ABC):
         embeddings: Token embeddings.
         output: Output layer.
     """
+
+    checks_proposals: ClassVar[bool] = True
+    """Whether a forward pass may read several tokens of a text, see `proposals.py`."""
 
     def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: Layer) -> None:
         self.shape = shape

@@ -73,8 +73,8 @@ class Gpt2Decoder(CachedDecoder):
         studies, tokens, width = encoded.shape
         layers = [block.cross_keys_values(encoded.reshape(-1, width)) for block in self._blocks]
         stored = torch.stack(layers).view(len(layers), studies, tokens, 2, self._heads, -1)
-        # [layers,B,K,2,heads,head_width] to [2*layers,B,heads,K,head_width]
-        return stored.permute(0, 3, 1, 4, 2, 5).flatten(0, 1).contiguous(), inputs["encoder_attention_mask"].bool()
+        # [layers,B,K,2,heads,head_width] to [B,2*layers,heads,K,head_width]
+        return stored.permute(1, 0, 3, 4, 2, 5).flatten(1, 2).contiguous(), inputs["encoder_attention_mask"].bool()
 
 
 class _Block:

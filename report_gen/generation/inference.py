@@ -200,7 +200,7 @@ def token_generator(
             attention_mask=attention_mask,
         )
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer)
+    return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer if decoder.checks_proposals else None)
 
 
 def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class KeyValueCache:
         mask: Attention mask [N,P] of the first tokens, 1 or 0. Every later token is attended to.
         length: Largest number of tokens T of a text, P included.
         dtype: Type of the keys and values.
-        cross: Keys and values [2*layers,N,heads,K,head_width] that do not depend on the text, for cross-attention.
+        cross: Keys and values [N,2*layers,heads,K,head_width] that do not depend on the text, for cross-attention.
         cross_mask: Which of the K are attended to [N,K] bool; None for all.
     """
 
@@ -48,20 +48,15 @@ class KeyValueCache:
         cross: torch.Tensor | None = None,
         cross_mask: torch.Tensor | None = None,
     ) -> None:
-        texts, first = mask.shape
-        self._shape = shape
-        self._first = first
+        texts = len(mask)
+        self.shape = shape
         self._filled = 0
         self._stored = torch.empty(
             (texts, 2 * shape.layers, shape.key_value_heads, length, shape.head_width), dtype=dtype, device=mask.device
         )
         self._divide_layers()
         self._visible = torch.ones((texts, length), dtype=torch.bool, device=mask.device)
-        self._visible[:, :first] = mask.bool()
-        self._padded = not bool(mask.all())
-        self._counts = (
-            self._visible.long().cumsum(1) if self._padded else torch.arange(1, length + 1, device=mask.device)[None]
-        )
+        self._set_mask(mask)
         self._cross, self._cross_mask = cross, cross_mask
         self._bias: torch.Tensor | None = None
         self._causal = False
@@ -75,6 +70,11 @@ class KeyValueCache:
     def device(self) -> torch.device:
         """Device of the keys and values."""
         return self._stored.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the keys and values."""
+        return self._stored.dtype
 
     @property
     def has_cross_attention(self) -> bool:
@@ -122,7 +122,7 @@ class KeyValueCache:
             all_values[:, :, :end],
             attn_mask=self._bias,
             is_causal=self._causal,
-            scale=self._shape.scale,
+            scale=self.shape.scale,
             enable_gqa=queries.shape[2] != keys.shape[2],
         ).transpose(1, 2)
 
@@ -138,7 +138,7 @@ class KeyValueCache:
         all_values[:, :, end - 1] = values[:, 0].numpy()
         texts, _, heads, width = queries.shape
         shared = (texts, all_keys.shape[1], heads // all_keys.shape[1])  # queries that share keys are rows of a product
-        scaled = (queries.numpy() * np.float32(self._shape.scale)).reshape(*shared, width)
+        scaled = (queries.numpy() * np.float32(self.shape.scale)).reshape(*shared, width)
         with np.errstate(all="ignore"):  # numbers that are not finite are reported with the text, as by torch
             scores = scaled @ all_keys[:, :, :end].swapaxes(2, 3)
             if self._bias is not None:
@@ -155,25 +155,24 @@ class KeyValueCache:
             raise ValueError("the texts attend to nothing else than themselves")
         return functional.scaled_dot_product_attention(
             queries.transpose(1, 2),
-            self._cross[2 * layer],
-            self._cross[2 * layer + 1],
+            self._cross[:, 2 * layer],
+            self._cross[:, 2 * layer + 1],
             attn_mask=None if self._cross_mask is None else self._cross_mask[:, None, None],
-            scale=self._shape.scale,
+            scale=self.shape.scale,
         ).transpose(1, 2)
 
     def copies(self, rows: Sequence[int], *, length: int) -> KeyValueCache:
         """Return a cache whose texts begin with those of `rows`, with room for T tokens in all."""
-        index = torch.tensor(rows, device=self._stored.device)
+        index = torch.tensor(rows, device=self.device)
         copy = KeyValueCache(
-            self._shape,
+            self.shape,
             self._visible[index, : self._filled],
             length=length,
-            dtype=self._stored.dtype,
-            cross=None if self._cross is None else self._cross[:, index],
+            dtype=self.dtype,
+            cross=None if self._cross is None else self._cross[index],
             cross_mask=None if self._cross_mask is None else self._cross_mask[index],
         )
-        copy._stored[:, :, :, : self._filled] = self._stored[:, :, :, : self._filled].index_select(0, index)
-        copy._filled = self._filled
+        copy._copy_from(self, index)
         return copy
 
     def remove(self, ended: Collection[int]) -> list[int]:
@@ -183,24 +182,15 @@ class KeyValueCache:
         """
         kept = [text for text in range(len(self._stored)) if text not in ended]
         holes = [text for text in range(len(kept)) if text in ended]
+        moved = kept[len(kept) - len(holes) :]
         order = list(range(len(kept)))
-        device, filled = self._stored.device, self._filled
+        for hole, text in zip(holes, moved, strict=True):
+            order[hole] = text
         if holes:
-            moved = kept[len(kept) - len(holes) :]
-            for hole, text in zip(holes, moved, strict=True):
-                order[hole] = text
-            copied = self._stored[:, :, :, :filled].index_select(0, torch.tensor(moved, device=device))
-            self._stored[:, :, :, :filled].index_copy_(0, torch.tensor(holes, device=device), copied)
-        index = torch.tensor(order, device=device)
-        self._stored = self._stored[: len(kept)]
-        self._divide_layers()
-        self._visible = self._visible[index]
-        if self._padded:
-            self._counts = self._counts[index]
-        if self._cross is not None:
-            self._cross = self._cross[:, index]
-        if self._cross_mask is not None:
-            self._cross_mask = self._cross_mask[index]
+            targets, sources = torch.tensor(holes, device=self.device), torch.tensor(moved, device=self.device)
+            for rows in self._rows():
+                rows.index_copy_(0, targets, rows.index_select(0, sources))
+        self._keep_first(len(kept))
         return order
 
     def reorder(self, rows: Sequence[int]) -> None:
@@ -211,6 +201,41 @@ class KeyValueCache:
             written = self._stored[:, :, :, self._first : self._filled]
             copied = written.index_select(0, torch.tensor([rows[text] for text in moved], device=device))
             written.index_copy_(0, torch.tensor(moved, device=device), copied)
+
+    def _set_mask(self, mask: torch.Tensor) -> None:
+        """Set the attention mask [N,P] of the first tokens."""
+        self._first = mask.shape[1]
+        self._visible[:, : self._first] = mask
+        self._padded = not bool(mask.all())
+        ones = self._visible if self._padded else self._visible[:1]
+        self._counts = ones.long().cumsum(1)  # [N or 1,T]
+
+    def _copy_from(self, other: KeyValueCache, index: torch.Tensor) -> None:
+        """Begin with the keys and values of the texts `index` [N] of another cache."""
+        self._filled = other._filled
+        self._stored[:, :, :, : self._filled] = other._stored[:, :, :, : self._filled].index_select(0, index)
+
+    def _rows(self) -> Iterator[torch.Tensor]:
+        """Yield what belongs to single texts: tensors whose first axis is that of the texts."""
+        yield self._stored[:, :, :, : self._filled]
+        yield self._visible
+        if self._padded:
+            yield self._counts
+        if self._cross is not None:
+            yield self._cross
+        if self._cross_mask is not None:
+            yield self._cross_mask
+
+    def _keep_first(self, texts: int) -> None:
+        """Drop all but the first texts, whose keys and values stay at the same addresses."""
+        self._stored, self._visible = self._stored[:texts], self._visible[:texts]
+        self._divide_layers()
+        if self._padded:
+            self._counts = self._counts[:texts]
+        if self._cross is not None:
+            self._cross = self._cross[:texts]
+        if self._cross_mask is not None:
+            self._cross_mask = self._cross_mask[:texts]
 
     def _divide_layers(self) -> None:
         """Set `_layers`, the views of the keys and values of each layer, and `_arrays`, the same as arrays of NumPy."""

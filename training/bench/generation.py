@@ -18,7 +18,14 @@ import torch
 from report_gen.config import ModelConfig
 from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
 from report_gen.errors import StudyError
-from report_gen.generation import DEFAULT_DECODING, Decoding, Proposer, find_cached_decoder, generate_tokens
+from report_gen.generation import (
+    DEFAULT_DECODING,
+    CachedDecoder,
+    Decoding,
+    Proposer,
+    find_cached_decoder,
+    generate_tokens,
+)
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint
@@ -112,10 +119,10 @@ def generation_cases(
                 name=f"{name}, batch {batch}",
                 units=batch,
                 unit="text",
-                ours=_texts(ours.model, texts, decoding, with_probabilities=not exported),
+                ours=token_writer(ours.model, texts, decoding, with_probabilities=not exported),
                 theirs=None
                 if theirs is None
-                else _texts(theirs.model, texts, decoding, with_probabilities=not exported),
+                else token_writer(theirs.model, texts, decoding, with_probabilities=not exported),
             )
     if sizes:
         yield from _size_cases(against, folder)
@@ -139,8 +146,8 @@ def _draft_cases(ours: Checkpoint, theirs: Checkpoint | None, studies: Sequence[
             name=f"default draft, batch {batch}",
             units=batch,
             unit="study",
-            ours=_drafts(Drafter.from_checkpoint(ours), chosen),
-            theirs=None if theirs is None else _drafts(Drafter.from_checkpoint(theirs), chosen),
+            ours=draft_writer(Drafter.from_checkpoint(ours, device="cpu"), chosen),
+            theirs=None if theirs is None else draft_writer(Drafter.from_checkpoint(theirs, device="cpu"), chosen),
         )
 
 
@@ -187,7 +194,7 @@ def _require(item: Item | StudyError) -> Item:
     return item
 
 
-def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str]]:
+def draft_writer(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str]]:
     """Return a function that drafts studies as `report-gen draft` does, from files to sections."""
 
     def draft() -> list[str]:
@@ -197,14 +204,26 @@ def _drafts(drafter: Drafter, studies: Sequence[Study]) -> Callable[[], list[str
     return draft
 
 
-def _texts(
-    model: ReportModel, texts: Conditioned, decoding: Decoding, *, with_probabilities: bool = True
+def token_writer(
+    model: ReportModel,
+    texts: Conditioned,
+    decoding: Decoding,
+    *,
+    with_probabilities: bool = True,
+    decoder: CachedDecoder | None = None,
 ) -> Callable[[], list[tuple[int, ...]]]:
-    """Return a function that generates token ids, without speculation, with a decoder that is kept as in a `Drafter`.
+    """Return a function that generates the token ids of texts, without speculation.
 
     Texts of random weights repeat tokens, so that proposals from the text would be right more often than in a report.
+
+    Args:
+        model: The model.
+        texts: What the texts begin with.
+        decoding: Method and length.
+        with_probabilities: Whether the probabilities of the tokens are computed too.
+        decoder: Fast decoder of the model; by default a new one, which is kept as in a `Drafter`.
     """
-    decoder = find_cached_decoder(model.decoder.language_model)
+    decoder = decoder or find_cached_decoder(model.decoder.language_model)
 
     def generate() -> list[tuple[int, ...]]:
         generated = generate_tokens(
@@ -243,8 +262,8 @@ def _size_cases(against: str | None, folder: Path) -> Iterator[Case]:
             name=f"greedy, batch 1, {name}",
             units=1,
             unit="text",
-            ours=_texts(model, texts, RANDOM_DECODING, with_probabilities=not exported),
-            theirs=_texts(other, texts, RANDOM_DECODING, with_probabilities=not exported) if against else None,
+            ours=token_writer(model, texts, RANDOM_DECODING, with_probabilities=not exported),
+            theirs=token_writer(other, texts, RANDOM_DECODING, with_probabilities=not exported) if against else None,
         )
 
 
