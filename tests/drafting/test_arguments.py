@@ -116,5 +116,5 @@ def test_a_state_may_be_given_as_its_text(drafter: Drafter, one: Study) -> None:
 
 
 def test_cuda_graphs_are_refused_on_a_cpu() -> None:
-    with pytest.raises(UsageError, match="^CUDA graphs need a CUDA device, not 'cpu'; leave out cuda_graphs$"):
+    with pytest.raises(UsageError, match=r"^CUDA graphs need a CUDA device, not 'cpu'; leave out cuda_graphs$"):
         Drafter.from_checkpoint(tiny_checkpoint(), device="cpu", cuda_graphs=True)
