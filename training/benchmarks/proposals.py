@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     passes = [one for text in texts for one in replay(text, known)]
     alone = [one for text in texts for one in replay(text, own)]
     print_table(_passes_table({f"{len(continuations)} continuations and the text": passes, "the text alone": alone}))
-    cases = list(decoder_cases(checkpoint, options.images[0], passes))
+    cases = list(decoder_cases(checkpoint, options.images, passes))
     shown = track(cases, total=len(cases), description="Measuring")
     print_table(timing_table([time_case(case, rounds=options.rounds, clock="cpu") for case in shown], other="other"))
 
@@ -115,13 +115,35 @@ class ScriptedProposer(Proposer):
         return [token if place < right else token + 1 for place, token in enumerate(following)]
 
 
-def decoder_cases(checkpoint: Checkpoint, image: Path, passes: Sequence[Pass]) -> Iterator[Case]:
-    """Yield the cases of each decoder: generation with proposals beside that without, and beside transformers."""
-    texts = condition(checkpoint, [read_study(image)])
+def decoder_cases(checkpoint: Checkpoint, images: Sequence[Path], passes: Sequence[Pass]) -> Iterator[Case]:
+    """Yield the cases of each decoder: generation with proposals beside that without, and beside transformers.
+
+    The first case is that of the embedded model with the proposals that it gets, which come from the texts themselves.
+    """
+    inputs = [condition(checkpoint, [read_study(image)]) for image in images]
+    yield Case(
+        name="embedded, 4.5 million, proposals from the text alone, beside without proposals",
+        units=len(inputs),
+        unit="text",
+        ours=partial(_write_each, checkpoint.model, inputs, lambda texts: Proposer(texts.prompt_ids)),
+        theirs=partial(_write_each, checkpoint.model, inputs, lambda _: SilentProposer()),
+    )
+    texts = inputs[0]
     theirs = unknown_to_report_gen(load_checkpoint("chest_xray", with_transformers=True)).model
     yield from _cases("embedded, 4.5 million", checkpoint.model, theirs, texts, Decoding(), passes)
-    for name, model, other, inputs in random_decoders():
-        yield from _cases(name, model, other, inputs, RANDOM_DECODING, passes)
+    for name, model, other, random_texts in random_decoders():
+        yield from _cases(name, model, other, random_texts, RANDOM_DECODING, passes)
+
+
+def _write_each(
+    model: ReportModel, inputs: Sequence[Conditioned], make: Callable[[Conditioned], Proposer]
+) -> list[tuple[int, ...]]:
+    """Return the token ids of texts that are generated one by one."""
+    decoder = find_cached_decoder(model.decoder.language_model)
+    written = []
+    for texts in inputs:
+        written += generate_tokens(model, **texts._asdict(), decoding=Decoding(), proposer=make(texts), decoder=decoder)
+    return [text.token_ids for text in written]
 
 
 def _cases(
