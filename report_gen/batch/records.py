@@ -31,6 +31,8 @@ class BatchSettings:
     """Base of a checkpoint that is an adapter, see `load_checkpoint`."""
     device: str
     dtype: DtypeName
+    tuned: bool
+    """Whether the models get the settings of `report-gen bench --tune`."""
     allow_remote: bool
     """Whether images may be sent to a model on another computer."""
     decoding: DecodingChoice

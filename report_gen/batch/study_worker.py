@@ -125,7 +125,7 @@ def _load(settings: BatchSettings, name: str) -> Drafter:
         device=settings.device,
         dtype=settings.dtype,
         allow_remote=settings.allow_remote,
-        tuned=True,
+        tuned=settings.tuned,
     )
     if digest_sources(settings.sources) != settings.digests:  # a training run replaces its best one
         raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")

@@ -28,6 +28,7 @@ from report_gen.cli.draft_writing import DraftWriter
 from report_gen.cli.options import study_limits
 from report_gen.cli.prior_input import prior_settings
 from report_gen.errors import ReportGenError
+from report_gen.model import find_tuning
 from report_gen.outputs import DocumentOptions, OutputFormat
 from report_gen.terminal import StopCheck, print_notice
 
@@ -109,6 +110,11 @@ class DraftBatch:
         """The files of the drawings, by option."""
         return {"--attention": self.attention, "--show-preprocessing": self.preprocessing}
 
+    @property
+    def uses_tuning(self) -> bool:
+        """Whether the models get the settings of `report-gen bench --tune`. Nodes of a cluster may differ in them."""
+        return self.engine == "local"
+
     def worker_settings(self, scopes: Mapping[str, ModelScope], digests: str) -> BatchSettings:
         """Return what the process that drafts needs to know."""
         return BatchSettings(
@@ -119,6 +125,7 @@ class DraftBatch:
             base=self.base,
             device=self.device,
             dtype=self.dtype,
+            tuned=self.uses_tuning,
             decoding=self.drafts.decoding,
             batch_size=self.batch_size,
             limits=study_limits(self.max_views, self.timeout),
@@ -176,7 +183,7 @@ def draft_batch(
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
     digests = digest_sources(batch.sources)
-    settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
+    settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests} | _tuned_dtypes(batch)
     for_workers = batch.worker_settings(scopes, digests)
     if batch.engine == "ray" and batch.output is not None:
         return _draft_on_ray(batch, batch.output, for_workers, settings, models, priors)
@@ -203,6 +210,15 @@ def draft_batch(
             result.complete = writer.complete
             result.files = target.files_written
         return result
+
+
+def _tuned_dtypes(batch: DraftBatch) -> dict[str, Any]:
+    """Return the types that the models get from `report-gen bench --tune`; nothing if all of them are float32."""
+    if batch.dtype != "auto" or not batch.uses_tuning:
+        return {}
+    tunings = (find_tuning(source.digest()) for source in batch.sources.values())
+    dtypes = ["float32" if tuning is None else tuning.dtype for tuning in tunings]
+    return {} if set(dtypes) == {"float32"} else {"tuned": dtypes}
 
 
 def _tasks(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ from report_gen.generation import (
     generate_texts,
     study_generator,
 )
-from report_gen.model import INT8, Checkpoint, quantize_linear_layers, resolve_device, resolve_dtype
+from report_gen.model import INT8, Checkpoint, is_quantized, quantize_linear_layers, resolve_device, resolve_dtype
 
 
 class CheckpointGenerator(StudyInspector):
@@ -63,8 +64,13 @@ class CheckpointGenerator(StudyInspector):
             raise UsageError(f"CUDA graphs need a CUDA device, not {resolved.type!r}; leave out cuda_graphs")
         self._cuda_graphs = cuda_graphs
         number_type = resolve_dtype(dtype, resolved)
+        language_model = checkpoint.model.decoder.language_model
         if dtype == INT8:
-            quantize_linear_layers(checkpoint.model.decoder.language_model)
+            quantize_linear_layers(language_model)
+        elif is_quantized(language_model):
+            raise UsageError(
+                f"the decoder has 8-bit weights, and dtype is {dtype}; choose int8 or reload the checkpoint"
+            )
         super().__init__(
             checkpoint.model.to(resolved, number_type).eval(),
             StudyPreprocessor(checkpoint, device=resolved, dtype=number_type),
@@ -87,6 +93,10 @@ class CheckpointGenerator(StudyInspector):
             notice=config.notice,
             decoding=DEFAULT_DECODING,
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: it packs the weights of its decoder itself, because they may be changed by then."""
+        return {name: value for name, value in self.__dict__.items() if name != "_decoder"}
 
     @cached_property
     def _decoder(self) -> CachedDecoder | None:
@@ -143,9 +153,10 @@ class CheckpointGenerator(StudyInspector):
             decoder=self._decoder,
         )
         if not all(text.finite for text in texts):
+            name, dtype = self._model.config.name, self.info.dtype
             raise CheckpointError(
-                f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
-                "use another checkpoint"
+                f"the decoder of model {name!r} gives values that are not finite; use another checkpoint"
+                + ("" if dtype == "float32" else f", or dtype float32 instead of {dtype}")
             )
         rows = zip(batch, conditioning.findings, conditioning.attributes, texts, comparisons, strict=True)
         return [

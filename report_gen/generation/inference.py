@@ -71,8 +71,10 @@ def generate_texts(
             and must not change them. By default a new one is made.
 
     Raises:
-        UsageError: A prompt leaves no positions for a report.
+        UsageError: A prompt leaves no positions for a report, or a maximum number is below 1.
     """
+    if not prompt_ids:
+        return []
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
     stated, unnamed = stated or [{} for _ in studies], unnamed or [() for _ in studies]
@@ -153,8 +155,12 @@ def generate_tokens(
         decoder: As in `generate_texts`.
 
     Raises:
-        UsageError: A prompt leaves no positions for a report.
+        UsageError: A prompt leaves no positions for a report, a maximum number is below 1, or generators are missing.
     """
+    if not prompt_ids:
+        return []
+    if decoding.method == "sample" and len(generators) != len(prompt_ids):
+        raise UsageError(f"{len(prompt_ids)} texts are sampled with {len(generators)} generators; give one per text")
     limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
     request = TokenRequest(
         studies=range(len(prompt_ids)),
@@ -223,6 +229,8 @@ def _limits(
     free = [model.decoder.positions - K - len(ids) - 1 for K, ids in zip(visual, prompt_ids, strict=True)]
     if min(free) < 1:
         raise UsageError("the prompt leaves no positions for a report; shorten the indication")
+    if min(max_report_tokens) < 1:
+        raise UsageError("a report has at least 1 token; increase max_report_tokens")
     return [min(*pair) for pair in zip(free, max_report_tokens, strict=True)]
 
 

@@ -14,8 +14,9 @@ _LIKELY = 16
 
 On a CPU, `topk` takes three times as long for more than one of 64 tokens of the vocabulary.
 """
-_LEAST_TEMPERATURE = 1e-6
-"""Smallest temperature. It selects the most probable token; the logits overflow if divided by a smaller number."""
+_TEMPERATURES = 1e-6, 1e6
+"""Smallest and largest temperature. The first one selects the most probable token, and the second one makes all tokens
+equally probable. Logits that are divided by other numbers may overflow."""
 
 
 def study_generator(seed: int, *content: object) -> torch.Generator:
@@ -45,7 +46,7 @@ class Sampler:
     """
 
     def __init__(self, decoding: Decoding, generators: Sequence[torch.Generator | None]) -> None:
-        self._temperature = max(float(decoding.temperature), _LEAST_TEMPERATURE)
+        self._temperature = min(max(float(decoding.temperature), _TEMPERATURES[0]), _TEMPERATURES[1])
         self._top_p = float(decoding.top_p)
         self._texts = len(generators)
         self._texts_of: dict[torch.Generator, list[int]] = {}

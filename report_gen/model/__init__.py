@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
     from report_gen.model.finding_changes import DECIDED_CHANGES, change_probabilities, decide_changes
-    from report_gen.model.int8_linear import quantize_linear_layers
+    from report_gen.model.int8_linear import is_quantized, quantize_linear_layers
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import (
@@ -88,7 +88,7 @@ else:
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
             "finding_changes": ("DECIDED_CHANGES", "change_probabilities", "decide_changes"),
-            "int8_linear": ("quantize_linear_layers",),
+            "int8_linear": ("is_quantized", "quantize_linear_layers"),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": (
@@ -156,6 +156,7 @@ __all__ = [
     "encode_zeros",
     "find_checkpoint",
     "find_tuning",
+    "is_quantized",
     "load_checkpoint",
     "load_pretrained",
     "load_source_tokenizer",

@@ -25,7 +25,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         return torch.device(available[-1].partition(":")[0])
     try:
         device = torch.device(name)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise UsageError(f"device {str(name)!r} is not known; choose auto, {', '.join(available)}") from error
     if str(device) not in available and not (
         device.index is None and any(a.startswith(f"{device}:") for a in available)
@@ -43,9 +43,12 @@ def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
         device: Device that the model runs on.
 
     Raises:
-        UsageError: The name is unknown, or it is `int8` and the device is not a CPU.
+        UsageError: The name is unknown, the type is not a floating-point type, or it is `int8` and the device is not a
+            CPU.
     """
     if isinstance(name, torch.dtype):
+        if not name.is_floating_point:
+            raise UsageError(f"dtype {name} is not a floating-point type; choose auto, {', '.join(_DTYPES)}")
         return name
     if name == "auto":
         supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

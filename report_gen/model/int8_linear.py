@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -38,13 +39,18 @@ class Int8Linear(nn.Module):
             # other 8-bit products of PyTorch need inputs of 8 bits, or are slower than float32.
             warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*deprecated")
             quantized = torch.quantize_per_channel(weight, scales.double(), zeros, 0, torch.qint8)
+        self._outputs = len(weight)
         self._packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the outputs [...,out] of inputs [...,in]."""
         # True (`reduce_range`) limits inputs to 7 bits. Processors without VNNI add products of 8-bit numbers in 16
         # bits, which would overflow.
-        outputs: torch.Tensor = torch.ops.quantized.linear_dynamic(inputs, self._packed, True)
+        outputs: torch.Tensor
+        if math.isfinite(inputs.sum().item()):
+            outputs = torch.ops.quantized.linear_dynamic(inputs, self._packed, True)
+        else:  # quantization would turn NaN into a number, or fail
+            outputs = inputs.new_full((*inputs.shape[:-1], self._outputs), math.nan)
         return outputs
 
 
@@ -69,6 +75,11 @@ def quantize_linear_layers(module: nn.Module) -> None:
             setattr(module, name, Int8Linear(part.weight.T, part.bias))
         elif not hasattr(child, "base_layer"):  # PEFT keeps the layer below an adapter in `base_layer`
             quantize_linear_layers(child)
+
+
+def is_quantized(module: nn.Module) -> bool:
+    """Return whether a module has layers of `quantize_linear_layers`."""
+    return any(isinstance(part, Int8Linear) for part in module.modules())
 
 
 def _is_available() -> bool:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from report_gen.cli import draft_batch
 from report_gen.drafting import CheckpointSource, Drafter, DraftRequest, StudyLimits
 from report_gen.errors import StudyError
+from report_gen.model import Tuning
 from report_gen.outputs.journal import JOURNAL
 from report_gen.records import Report
 from tests.builders import noise_image, tiny_config, tiny_model, write_checkpoint, write_png
@@ -295,3 +297,19 @@ def test_stops_at_random_moments_lose_and_double_nothing() -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search("^3 stops, 16 studies, 0 faults$", done.stdout, re.MULTILINE)
+
+
+def test_drafts_of_another_tuned_type_are_not_current(
+    draft: Command, studies: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drafted: list[str]
+) -> None:
+    """`report-gen bench --tune` chose 8-bit weights since the first drafts: all three studies are drafted with them."""
+    monkeypatch.setattr(draft_batch, "find_tuning", lambda _: Tuning(dtype="int8", threads=1))
+    draft(studies, "-o", out, "--resume", "--quiet")
+    assert sorted(drafted) == ["study-0", "study-1", "study-2"]
+    drafted.clear()
+    draft(studies, "-o", out, "--resume", "--quiet", "--dtype", "float32")
+    assert drafted == ["study-0", "study-1", "study-2"]  # the command asked for `auto` before
+    drafted.clear()
+    monkeypatch.setattr(draft_batch, "find_tuning", lambda _: Tuning(dtype="float32", threads=2))
+    draft(studies, "-o", out, "--resume", "--quiet")
+    assert drafted == ["study-2"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from report_gen.drafting import Drafter, DraftRequest, PriorStudy, StudyLimits
 from report_gen.errors import UsageError
@@ -118,3 +119,14 @@ def test_a_state_may_be_given_as_its_text(drafter: Drafter, one: Study) -> None:
 def test_cuda_graphs_are_refused_on_a_cpu() -> None:
     with pytest.raises(UsageError, match=r"^CUDA graphs need a CUDA device, not 'cpu'; leave out cuda_graphs$"):
         Drafter.from_checkpoint(tiny_checkpoint(), device="cpu", cuda_graphs=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.bool])
+def test_types_without_a_floating_point_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(UsageError, match=rf"^dtype {dtype} is not a floating-point type; choose auto, float32"):
+        Drafter.from_checkpoint(tiny_checkpoint(), dtype=dtype)
+
+
+def test_a_device_that_is_no_name_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^device 'None' is not known; choose auto, "):
+        Drafter.from_checkpoint(tiny_checkpoint(), device=None)  # type: ignore[arg-type]

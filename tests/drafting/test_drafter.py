@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -449,3 +451,16 @@ def test_another_process_drafts_the_same_bytes(tmp_path: Path, monkeypatch: pyte
         [sys.executable, "-c", DRAFT_ANEW, str(folder), str(found.images[0].path)], capture_output=True, check=True
     )
     assert there.stdout.decode() == here
+
+
+def test_a_copy_of_a_drafter_packs_its_own_weights(tmp_path: Path) -> None:
+    """A drafter can be pickled after its first draft, and a copy follows later changes of its own weights."""
+    one, other = drafter(), drafter(tiny_model(tiny_config(findings={"present": THRESHOLDS}), seed=1))
+    found = study(tmp_path)
+    first, expected = (used.draft(found, decoding=BRIEF) for used in (one, other))
+    assert first.sections != expected.sections
+    assert pickle.loads(pickle.dumps(one)).draft(found, decoding=BRIEF).sections == first.sections  # noqa: S301
+    changed = copy.deepcopy(one)
+    changed.generator._model.load_state_dict(other.generator._model.state_dict())
+    assert changed.draft(found, decoding=BRIEF).sections == expected.sections
+    assert one.draft(found, decoding=BRIEF).sections == first.sections

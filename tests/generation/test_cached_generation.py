@@ -11,6 +11,7 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
+from report_gen.errors import UsageError
 from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
 from report_gen.generation.beam_search import _in_place, _Text
 from report_gen.generation.cached_generation import CachedTokenGenerator
@@ -248,3 +249,18 @@ def test_numbers_that_are_not_finite_give_no_warning() -> None:
     cache.extend(1)
     last = numbers[:, 1:]
     assert cache.attend(0, last, last, last).isfinite().flatten(1).all(1).tolist() == [False, False, True]
+
+
+def test_no_texts_and_limits_below_one_token() -> None:
+    model = build(**DECODERS["gpt2"])
+    tokens, mask, prompts = inputs([0, 1])
+    texts: dict[str, Any] = {"visual_tokens": tokens, "visual_mask": mask}
+    none = {"visual_tokens": tokens[:0], "visual_mask": mask[:0]}
+    assert inference.generate_tokens(model, **none, prompt_ids=[], decoding=Decoding()) == []
+    for limit in (0, -1):
+        with pytest.raises(UsageError, match=r"^a report has at least 1 token; increase max_report_tokens$"):
+            inference.generate_tokens(
+                model, **texts, prompt_ids=prompts, decoding=Decoding(), max_report_tokens=[limit, 5]
+            )
+    with pytest.raises(UsageError, match=r"^2 texts are sampled with 0 generators; give one per text$"):
+        inference.generate_tokens(model, **texts, prompt_ids=prompts, decoding=METHODS["sample"])

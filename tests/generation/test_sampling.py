@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -115,3 +117,14 @@ def test_candidates_that_share_a_generator_differ(monkeypatch: pytest.MonkeyPatc
         generators=[generator] * 4,
     )
     assert len({candidate.token_ids for candidate in candidates}) == 4
+
+
+@pytest.mark.parametrize("temperature", [1e39, 1.7e308])
+def test_a_temperature_beyond_the_numbers_of_float32_makes_all_tokens_equally_probable(temperature: float) -> None:
+    """Logits of minus infinity, as of tokens that no text may contain, keep the probability 0."""
+    logits = torch.tensor([[-math.inf, 3.0, 1.0, -2.0, 0.0]]).expand(400, -1)
+    generators = [study_generator(0, row) for row in range(400)]
+    sampler = Sampler(Decoding(method="sample", temperature=temperature, top_p=1.0), generators)
+    counts = sampler(logits, range(400)).bincount(minlength=5).tolist()
+    assert counts[0] == 0
+    assert all(70 < count < 130 for count in counts[1:])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
 from report_gen.drafting import Drafter
-from report_gen.errors import UsageError
+from report_gen.errors import CheckpointError, UsageError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging import read_study
 from report_gen.model import int8_linear, quantize_linear_layers
@@ -97,3 +99,30 @@ def test_a_build_without_8_bit_layers_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(int8_linear, "_is_available", lambda: False)
     with pytest.raises(UsageError, match=r"dtype int8: this build .* choose auto, float32 or bfloat16"):
         Drafter.from_checkpoint(tiny_checkpoint(), device="cpu", dtype="int8")
+
+
+def test_inputs_that_are_not_finite_give_outputs_that_are_not() -> None:
+    layer = Int8Linear(torch.ones(2, 3), None)
+    for number in (math.nan, math.inf):
+        outputs = layer(torch.tensor([[1.0, number, 1.0], [1.0, 1.0, 1.0]]))
+        assert outputs.shape == (2, 2)
+        assert not outputs[0].isfinite().any()
+
+
+def test_weights_that_overflow_in_8_bits_end_in_a_sentence(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.decoder.language_model.transformer.h[0].mlp.c_fc.weight.fill_(1e38)
+    drafter = Drafter.from_checkpoint(replace(tiny_checkpoint(), model=model), dtype="int8")
+    write_png(tmp_path / "chest.png", np.full((64, 64), 9, dtype=np.uint8))
+    fault = r"values that are not finite; use another checkpoint, or dtype float32 instead of int8$"
+    with pytest.raises(CheckpointError, match=fault):
+        drafter.draft(read_study(tmp_path / "chest.png"), decoding=Decoding(max_tokens=4))
+
+
+def test_quantized_weights_are_not_called_float32() -> None:
+    checkpoint = tiny_checkpoint()
+    Drafter.from_checkpoint(checkpoint, dtype="int8")
+    with pytest.raises(UsageError, match=r"^the decoder has 8-bit weights, and dtype is auto; choose int8 or reload"):
+        Drafter.from_checkpoint(checkpoint)
+    assert Drafter.from_checkpoint(checkpoint, dtype="int8").info.dtype == "int8"
