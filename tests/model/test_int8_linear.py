@@ -20,7 +20,7 @@ from report_gen.imaging import read_study
 from report_gen.model import int8_linear, quantize_linear_layers
 from report_gen.model.gpt2 import TransposedLinear
 from report_gen.model.int8_linear import Int8Linear
-from tests.builders import LLAMA, tiny_checkpoint, tiny_config, tiny_model, write_png
+from tests.builders import LLAMA, noise_image, tiny_checkpoint, tiny_config, tiny_model, write_png
 
 
 def test_weights_are_rounded_to_multiples_of_a_scale_per_output() -> None:
@@ -115,7 +115,7 @@ def test_weights_that_overflow_in_8_bits_end_in_a_sentence(tmp_path: Path) -> No
         weight = model.decoder.language_model.transformer.h[0].mlp.c_fc.weight
         weight.copy_(weight.sign() * 1e38)
     drafter = Drafter.from_checkpoint(replace(tiny_checkpoint(), model=model), dtype="int8")
-    write_png(tmp_path / "chest.png", np.full((64, 64), 9, dtype=np.uint8))
+    write_png(tmp_path / "chest.png", noise_image(0))
     fault = r"values that are not finite; use another checkpoint, or dtype float32 instead of int8$"
     with pytest.raises(CheckpointError, match=fault):
         drafter.draft(read_study(tmp_path / "chest.png"), decoding=Decoding(max_tokens=4))
