@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,8 @@ from report_gen.tokenizer import BOS_ID, EOS_ID
 class TransformersTokenGenerator(TokenGenerator):
     """Generates with `generate` of transformers.
 
-    Texts of different maximum length are generated in separate calls, so that no text shortens another one.
+    Texts of different maximum length are generated in separate calls, so that no text shortens another one. Those of a
+    decoder with a sliding window are also separated by the length of their prompts: padding takes places of the window.
 
     Args:
         model: The model.
@@ -48,13 +49,24 @@ class TransformersTokenGenerator(TokenGenerator):
     @torch.inference_mode()
     def generate(self, request: TokenRequest) -> list[GeneratedTokens]:
         generated: dict[int, GeneratedTokens] = {}
-        for limit in dict.fromkeys(request.limits):
-            texts = [text for text, other in enumerate(request.limits) if other == limit]
+        paddings = self._paddings(request.studies)
+        kinds = list(zip(request.limits, paddings, strict=True))
+        for limit, padding in dict.fromkeys(kinds):
+            texts = [text for text, kind in enumerate(kinds) if kind == (limit, padding)]
             inputs = {name: tensor[[request.studies[text] for text in texts]] for name, tensor in self._inputs.items()}
+            inputs |= {name: inputs[name][:, padding:] for name in ("input_ids", "attention_mask")}
             arguments = _arguments(request, texts) | {"max_new_tokens": limit}
             token_ids, probabilities = self._generate(inputs, arguments, request.with_probabilities)
             generated |= zip(texts, map(finish, token_ids.tolist(), probabilities), strict=True)
         return [generated[text] for text in range(len(request.limits))]
+
+    def _paddings(self, studies: Sequence[int]) -> list[int]:
+        """Return the number of columns of padding to leave out for each text."""
+        config = self._model.decoder.language_model.config
+        if getattr(config, "sliding_window", None) is None:
+            return [0] * len(studies)
+        paddings = (self._inputs["attention_mask"] == 0).sum(1).tolist()
+        return [int(paddings[study]) for study in studies]
 
     def _generate(
         self, inputs: Mapping[str, torch.Tensor], arguments: Mapping[str, Any], with_probabilities: bool

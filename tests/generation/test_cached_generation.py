@@ -180,6 +180,27 @@ def test_other_decoders_use_transformers(name: str) -> None:
     assert isinstance(inference.token_generator(model, *inputs()), TransformersTokenGenerator)
 
 
+@pytest.mark.parametrize("method", ["greedy", "beam", "sample"])
+def test_texts_of_a_sliding_window_do_not_depend_on_longer_prompts(method: str) -> None:
+    """Prompts of 1, 3 and 5 tokens, and a window of 8."""
+    model = build(transformer=OTHERS["mistral-window"])
+    tokens, _, prompts = inputs()
+
+    def write(studies: Sequence[int]) -> list[tuple[int, ...]]:
+        texts = inference.generate_tokens(
+            model,
+            visual_tokens=tokens[list(studies)],
+            visual_mask=torch.ones(len(studies), K, dtype=torch.bool),
+            prompt_ids=[prompts[study] for study in studies],
+            decoding=METHODS[method],
+            generators=[study_generator(0, study) for study in studies],
+            max_report_tokens=[12] * len(studies),
+        )
+        return [text.token_ids for text in texts]
+
+    assert write(range(STUDIES)) == [write([study])[0] for study in range(STUDIES)]
+
+
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
 def test_low_rank_adapters_that_are_not_merged_are_applied(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(**DECODERS[name])
