@@ -86,7 +86,8 @@ def processor_field(key: str) -> str:
 
 def _read() -> dict[str, dict[str, Tuning]]:
     """Return all settings; none if the file is missing or damaged, because they can be measured again."""
+    path = tuning_file()
     try:
-        return _TUNINGS.validate_json(tuning_file().read_bytes())
+        return _TUNINGS.validate_json(path.read_bytes()) if path.is_file() else {}  # opening a pipe would wait forever
     except (OSError, ValidationError):
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,13 @@ def test_a_damaged_file_is_no_setting(content: str) -> None:
     assert find_tuning("a") is None
     remember_tuning("a", INT8)
     assert find_tuning("a") == INT8
+
+
+def test_a_pipe_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuning_file().parent.mkdir(parents=True)
+    os.mkfifo(tuning_file())
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("a pipe was opened, which waits forever"))
+    assert find_tuning("a") is None
 
 
 def dtype_of(folder: Path, dtype: str) -> str:
