@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from report_gen.corpora.tables import read_csv
 from report_gen.errors import UsageError
+from report_gen.files import write_pieces
 from report_gen.metrics import METRICS
 from report_gen.phantom import write_phantom_corpus
 from report_gen.strict_json import parse_json
@@ -62,17 +66,15 @@ def read_texts(path: Path | None, folder: Path) -> list[str]:
         folder: Folder for the drawn studies.
 
     Raises:
-        UsageError: The table cannot be read, or has no report.
+        CorpusError: The table cannot be read.
+        UsageError: The table has no report.
     """
+    rows: Iterable[Mapping[str, str]]
     if path is None:
         corpus = write_phantom_corpus(folder / "phantoms", studies=_PHANTOMS, size=_SIDE)
         rows = [parse_json(line) for line in (corpus / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
     else:
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeError, csv.Error) as error:
-            raise UsageError(f"{path}: cannot be read ({error}); give a CSV table of reports") from error
+        rows = read_csv(path)
     texts = [f"{row.get('findings') or ''} {row.get('impression') or ''}".strip() for row in rows]
     if not any(map(_sentences, texts)):
         raise UsageError(f"{path}: no report in the columns findings and impression; give another table")
@@ -116,14 +118,21 @@ def measure_command(pairs: TextPairs, folder: Path, *, rounds: int) -> Start:
         pairs: The texts.
         folder: Folder for the files.
         rounds: Number of processes that count.
+
+    Raises:
+        OutputError: A file cannot be written.
     """
     for name, texts in (("drafts", pairs.drafts), ("reports", pairs.reports)):
-        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["study_id", "report"])
-            writer.writerows([f"s{number}", text] for number, text in enumerate(texts))
+        rows = ((f"s{number}", text) for number, text in enumerate(texts))
+        write_pieces(folder / f"{name}.csv", map(_csv_line, chain([("study_id", "report")], rows)))
     name = f"report-gen score, {len(pairs.drafts)} pairs"
     return measure_start(name, ["score", "drafts.csv", "reports.csv", "--no-java"], folder=folder, rounds=rounds)
+
+
+def _csv_line(values: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow(values)
+    return line.getvalue()
 
 
 def _sentences(text: str) -> list[str]:

@@ -187,4 +187,4 @@ def test_wrong_calls(command: Callable[..., str]) -> None:
     assert "--rounds" in command("generation", "--rounds", "1", code=2)
     assert "pycocoevalcap does no generation" in command("generation", "--against", "pycocoevalcap", code=2)
     assert "onnxruntime does no scoring" in command("scoring", "--against", "onnxruntime", code=2)
-    assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=2)
+    assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=3)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from report_gen_training.bench.pairs import time_case
 from report_gen_training.bench.scoring import TextPairs, draw_pairs, measure_command, read_texts, scoring_cases
 
-from report_gen.errors import UsageError
+from report_gen.errors import OutputError, UsageError
 
 REPORTS = ["The lungs are clear.  No effusion.", "Mild cardiomegaly. No pneumothorax.", "Normal."]
 
@@ -47,6 +49,22 @@ def test_a_table_of_reports(tmp_path: Path) -> None:
     table.write_text("uid,text\n1,Clear lungs.\n", encoding="utf-8")
     with pytest.raises(UsageError, match="no report in the columns findings and impression"):
         read_texts(table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator"), [("utf-8", ","), ("utf-8-sig", ","), ("utf-8-sig", ";"), ("utf-16", "\t")]
+)
+def test_tables_of_spreadsheets(encoding: str, separator: str, tmp_path: Path) -> None:
+    """Excel writes "CSV UTF-8" with a byte order mark, which is no part of the first name."""
+    table = tmp_path / "reports.csv"
+    rows = [["findings", "impression"], ["Clear lungs.", "Normal."]]
+    table.write_text("".join(separator.join(row) + "\n" for row in rows), encoding=encoding)
+    assert read_texts(table, tmp_path) == ["Clear lungs. Normal."]
+
+
+def test_a_full_disk(small_files_only: Callable[[], AbstractContextManager[None]], tmp_path: Path) -> None:
+    with small_files_only(), pytest.raises(OutputError, match=r"drafts\.csv: cannot be written \(File too large\)"):
+        measure_command(draw_pairs(REPORTS, 200), tmp_path, rounds=1)
 
 
 def test_drawn_reports_and_the_command(tmp_path: Path) -> None:
