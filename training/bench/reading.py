@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from pydicom import FileDataset, dcmread
 from pydicom.pixels.utils import pixel_array
 
 from report_gen.errors import ReportGenError
+from report_gen.files import write_atomically
 from report_gen.imaging import GdcmProcess, decoder_plugins, limit_memory, load_image, read_study
 from report_gen.imaging.transform import ImageTransform
 from report_gen.phantom import write_phantom
@@ -39,6 +41,8 @@ _IMAGES = 4
 """Files that are read in one round, one after the other or by two processes."""
 _NO_LIMIT = 2**40
 """Bytes of one image. `draft` computes its limit once for all studies."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that reach every process of a terminal or of a SLURM step."""
 _TRANSFORM = ImageTransform(size=224, channels=1, mean=0.5, std=0.25)
 
 Size = tuple[int, int]
@@ -91,7 +95,12 @@ def _write(folder: Path, size: Size) -> Iterator[_Files]:
 
 
 def _compress(plain: Path, syntax: str) -> Path:
-    """Write a file with compressed pixels beside a file. GDCM encodes every syntax."""
+    """Write a file with compressed pixels beside a file. GDCM encodes every syntax.
+
+    Raises:
+        OutputError: The file cannot be written.
+        ReportGenError: GDCM does not encode the syntax.
+    """
     gdcm: Any = importlib.import_module("gdcm")  # it has no types
     reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
     path = plain.with_name(f"{syntax}-{plain.name}")
@@ -103,8 +112,11 @@ def _compress(plain: Path, syntax: str) -> Path:
     writer.SetFileName(str(path))
     writer.SetFile(reader.GetFile())
     writer.SetImage(change.GetOutput())
-    if not is_changed or not writer.Write():
+    if not is_changed:
         raise ReportGenError(f"GDCM does not encode {syntax}; report the version of python-gdcm")
+    if not writer.Write():
+        write_atomically(path, plain.read_bytes())  # GDCM gives no reason; this error has it, such as a full disk
+        raise ReportGenError(f"{path}: GDCM does not write this file; report the version of python-gdcm")
     return path
 
 
@@ -122,9 +134,29 @@ def _case(files: _Files, size: Size, each: Callable[[_Read, list[Path]], Iterato
 @contextmanager
 def _two_processes() -> Iterator[Callable[[_Read, list[Path]], Iterator[Size]]]:
     """Yield a function like `map` that two new processes of one thread each compute."""
-    start = partial(torch.set_num_threads, 1)
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=start) as pool:
-        yield pool.map
+    pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_start_worker)
+
+    def each(read: _Read, paths: list[Path]) -> Iterator[Size]:
+        # The first calls start the processes. They inherit the mask, so no signal reaches them before they ignore it:
+        # the end of a worker would break the pool, which prints a traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            return pool.map(read, paths)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    try:
+        yield each
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Compute with one thread, and leave signals that reach all processes of a terminal to the first process."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    torch.set_num_threads(1)
 
 
 def _read(path: Path) -> Size:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
@@ -19,7 +26,7 @@ from report_gen_training.bench.pairs import Timing, time_case
 from report_gen_training.bench.results import reading_table
 from rich.console import Console
 
-from report_gen.errors import ReportGenError
+from report_gen.errors import OutputError, ReportGenError
 from report_gen.phantom import write_phantom
 
 SIZE = (48, 40)
@@ -55,6 +62,40 @@ def test_another_input_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_syntax_that_gdcm_does_not_encode_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReportGenError, match="GDCM does not encode JPEGBaselineProcess1"):
         reading._compress(write_phantom(tmp_path, rows=8, columns=8), "JPEGBaselineProcess1")  # 8 bits only
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLSLossless", "RLELossless"])
+def test_a_full_disk(small_files_only: Callable[[], AbstractContextManager[None]], tmp_path: Path, syntax: str) -> None:
+    plain = write_phantom(tmp_path, rows=64, columns=64)
+    with small_files_only(), pytest.raises(OutputError, match=rf"{syntax}.*: cannot be written \(File too large\)"):
+        reading._compress(plain, syntax)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_ends_with_one_sentence(number: signal.Signals) -> None:
+    code = """
+import time
+from report_gen_training.bench.reading import _two_processes
+from report_gen.terminal import run_app
+
+def work():
+    with _two_processes() as each:
+        list(each(time.sleep, [0.01] * 4))
+        print("ready", flush=True)
+        list(each(time.sleep, [0.3] * 100))
+
+if __name__ == "__main__":
+    run_app(work)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=PIPE, stderr=PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert printed.count("\n") == 1, printed
 
 
 def test_overhead_by_hand() -> None:
