@@ -11,7 +11,7 @@ from rich.table import Table
 
 from .pairs import Clock, Timing
 from .startup import Start
-from .tuning import Tried
+from .tuning import Failed, Tried
 
 
 def timing_table(timings: Sequence[Timing], *, other: str | None) -> Table:
@@ -100,12 +100,15 @@ def document(
     return json.dumps(results, indent=2) + "\n"
 
 
-def tuning_table(tried: Sequence[Tried], *, studies: int, best: Tried) -> Table:
-    """Return a table of settings for drafts; the chosen one is marked."""
+def tuning_table(tried: Sequence[Tried | Failed], *, studies: int, best: Tried) -> Table:
+    """Return a table of settings for drafts; the chosen one is marked. A row without numbers says why it has none."""
     table = Table("dtype", title=f"Default drafts of {studies} studies")
     for heading in ("threads", "ms per draft", "same words as float32", "more findings against the predictions", ""):
         table.add_column(heading, justify="right")
     for one in tried:
+        if isinstance(one, Failed):
+            table.add_row(one.dtype, "", "", "", "", f"not as good: {one.reason.partition('; ')[0]}")
+            continue
         mean, low, high = one.difference
         verdict = "chosen" if one is best else "" if one.accepted else "not as good"
         table.add_row(

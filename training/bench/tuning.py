@@ -17,7 +17,7 @@ import torch
 from scipy.stats import bootstrap
 
 from report_gen.drafting import Drafter
-from report_gen.errors import StudyError
+from report_gen.errors import ReportGenError, StudyError
 from report_gen.generation import mismatched_findings
 from report_gen.model import Tuning, load_checkpoint
 from report_gen.records import FindingSchema, Report, Study
@@ -48,7 +48,16 @@ class Tried:
         return self.equal == 1 or self.difference[2] <= _TOLERATED
 
 
-def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> Iterator[Tried]:
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """Numbers with which a study cannot be drafted, although float32 drafts it."""
+
+    dtype: str
+    reason: str
+    """The message of the error."""
+
+
+def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> Iterator[Tried | Failed]:
     """Draft studies with all kinds of numbers, and time some of them with one and with all threads.
 
     Args:
@@ -57,13 +66,19 @@ def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> It
         timed: How many of them are timed, each alone.
 
     Raises:
-        StudyError: A study cannot be drafted.
+        ReportGenError: A study cannot be drafted in float32, or the checkpoint cannot be loaded.
     """
     all_threads = torch.get_num_threads()
     exact: list[Report] = []
     for dtype in DTYPES:
-        drafter = Drafter.from_checkpoint(load_checkpoint(checkpoint), device="cpu", dtype=dtype)
-        reports = [_draft(drafter, study) for study in studies]
+        try:
+            drafter = Drafter.from_checkpoint(load_checkpoint(checkpoint), device="cpu", dtype=dtype)
+            reports = [_draft(drafter, study) for study in studies]
+        except ReportGenError as error:
+            if not exact:  # float32, the first one
+                raise
+            yield Failed(dtype=dtype, reason=str(error))
+            continue
         exact = exact or reports
         schema = drafter.schema
         for threads in sorted({1, all_threads}):
@@ -77,9 +92,9 @@ def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> It
         torch.set_num_threads(all_threads)
 
 
-def fastest(tried: Sequence[Tried]) -> Tried:
+def fastest(tried: Sequence[Tried | Failed]) -> Tried:
     """Return the fastest settings that are accepted; float32 always is."""
-    return min((one for one in tried if one.accepted), key=lambda one: one.seconds)
+    return min((one for one in tried if isinstance(one, Tried) and one.accepted), key=lambda one: one.seconds)
 
 
 def _draft(drafter: Drafter, study: Study) -> Report:

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from report_gen_training.bench import tuning
 from report_gen_training.bench.command import bench
 from report_gen_training.bench.tuning import DTYPES, Tried, fastest, try_settings
 
-from report_gen.errors import UsageError
+from report_gen.errors import CheckpointError, UsageError
 from report_gen.imaging import read_study
 from report_gen.model import manifest_digest
 from report_gen.model.tuning import Tuning, find_tuning
-from tests.builders import corner_image, write_checkpoint, write_png
+from tests.builders import corner_image, tiny_model, write_checkpoint, write_png
 
 
 def tried(dtype: str, seconds: float, *, equal: float = 1.0, high: float = 0.0) -> Tried:
-    tuning = Tuning(dtype=dtype, threads=1)  # type: ignore[arg-type]
-    return Tried(tuning=tuning, seconds=seconds, equal=equal, difference=(0.0, 0.0, high))
+    settings = Tuning(dtype=dtype, threads=1)  # type: ignore[arg-type]
+    return Tried(tuning=settings, seconds=seconds, equal=equal, difference=(0.0, 0.0, high))
 
 
 @pytest.mark.parametrize(
@@ -55,9 +56,37 @@ def test_the_command_remembers_what_drafts_use(tmp_path: Path, capsys: pytest.Ca
     printed = " ".join(capsys.readouterr().out.split())
     assert "Default drafts of 2 studies" in printed
     assert printed.count("chosen") == 1
-    tuning = find_tuning(manifest_digest(checkpoint))
-    assert tuning is not None
-    assert tuning.dtype in DTYPES
+    remembered = find_tuning(manifest_digest(checkpoint))
+    assert remembered is not None
+    assert remembered.dtype in DTYPES
+
+
+def test_numbers_that_give_no_draft_are_not_chosen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The decoder gives values that are not finite in bfloat16, but not in float32."""
+    monkeypatch.setattr(tuning, "DTYPES", DTYPES[:2])
+    monkeypatch.setenv("COLUMNS", "200")
+    model = tiny_model()
+    with torch.no_grad():
+        model.decoder.language_model.transformer.h[0].mlp.c_fc.weight *= 1e30
+    checkpoint = write_checkpoint(tmp_path / "tiny", model=model)
+    bench(tune=True, checkpoint=str(checkpoint), studies=[write_png(tmp_path / "image.png", corner_image(0))])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "not as good: the decoder of model 'tiny' gives values that are not finite" in printed
+    remembered = find_tuning(manifest_digest(checkpoint))
+    assert remembered is not None
+    assert remembered.dtype == "float32"
+
+
+def test_a_checkpoint_without_drafts_in_float32_is_an_error(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        for layer in (model.decoder.language_model.transformer.h[0].mlp.c_fc, model.decoder.language_model.lm_head):
+            layer.weight *= 1e38
+    checkpoint = write_checkpoint(tmp_path / "tiny", model=model)
+    with pytest.raises(CheckpointError, match="not finite"):
+        bench(tune=True, checkpoint=str(checkpoint), studies=[write_png(tmp_path / "image.png", corner_image(0))])
 
 
 def test_a_tuning_of_one_work_is_refused() -> None:
