@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
-from report_gen.errors import UsageError
+from report_gen.errors import ReportGenError, StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity, track
 
 if TYPE_CHECKING:
@@ -35,9 +36,26 @@ _OTHERS: dict[Other, tuple[Work, ...]] = {
     "pycocoevalcap": ("scoring",),
 }
 """The works that another software does as well."""
-_WITHOUT_PLOT = ("startup",)
-_LONG = "training"
+_LONG: Work = "training"
 """The work that takes minutes and is measured only if it is named."""
+_TUNE = "--tune"
+_USES: dict[str, tuple[str, ...]] = {
+    "--against": ("generation", "scoring", "training"),
+    "--checkpoint": ("generation", "startup", _TUNE),
+    "--study": ("generation", "startup", _TUNE),
+    "--rounds": get_args(Work),
+    "--clock": ("generation", "reading", "scoring"),
+    "--threads": ("generation", "reading", "training", _TUNE),
+    "--sizes": ("generation",),
+    "--pairs": ("scoring",),
+    "--reports": ("scoring",),
+    "--corpus": ("training",),
+    "--frozen": ("training",),
+    "--json": get_args(Work),
+    "--plot": ("generation", "reading", "scoring", "training"),
+}
+"""The works that an option has an effect on."""
+_CHECKPOINT, _ROUNDS, _PAIRS = "chest_xray", 9, 2000
 
 
 def bench(
@@ -54,18 +72,18 @@ def bench(
     ] = None,
     checkpoint: Annotated[
         str, typer.Option(metavar="CHECKPOINT", help="Checkpoint folder or name of an embedded model.")
-    ] = "chest_xray",
+    ] = _CHECKPOINT,
     studies: Annotated[
         list[Path] | None, typer.Option("--study", metavar="PATH", help="Study to draft. Default: drawn phantoms.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=2, max=1000, help="Measurements of each way.")] = 9,
+    rounds: Annotated[int, typer.Option(min=2, max=1000, help="Measurements of each way.")] = _ROUNDS,
     clock: Annotated[
         Literal["wall", "cpu"],
         typer.Option(help="Time that counts. cpu suits a machine with other load; training always uses wall."),
     ] = "wall",
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads of torch. Default: its own.")] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="Also measure larger decoders with random weights.")] = False,
-    pairs: Annotated[int, typer.Option(min=1, max=10**7, help="Pairs of texts to score.")] = 2000,
+    pairs: Annotated[int, typer.Option(min=1, max=10**7, help="Pairs of texts to score.")] = _PAIRS,
     reports: Annotated[
         Path | None,
         typer.Option(help="CSV table with findings and impression; its sentences are scored. Default: drawn studies."),
@@ -93,23 +111,33 @@ def bench(
     with a 95% bootstrap interval.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
+    if tune and work is not None:
+        raise UsageError("--tune measures drafts only; leave the work out")
+    given = {
+        "--against": against is not None,
+        "--checkpoint": checkpoint != _CHECKPOINT,
+        "--study": bool(studies),
+        "--rounds": rounds != _ROUNDS,
+        "--clock": clock != "wall",
+        "--threads": threads is not None,
+        "--sizes": sizes,
+        "--pairs": pairs != _PAIRS,
+        "--reports": reports is not None,
+        "--corpus": corpus is not None,
+        "--frozen": frozen,
+        "--json": json_file is not None,
+        "--plot": plot is not None,
+    }
+    _refuse_unused([option for option, is_given in given.items() if is_given], _TUNE if tune else work)
     if tune:
-        if work is not None or against is not None or json_file is not None or plot is not None:
-            raise UsageError("--tune measures drafts only; leave the work, --against, --json and --plot out")
         _tune(checkpoint, studies or [], threads)
         return
-    if plot is not None and work in _WITHOUT_PLOT:
-        raise UsageError(f"--plot draws the times of other works than {work}; leave it out")
     if against is not None and work is not None and work not in _OTHERS[against]:
         raise UsageError(f"{against} does no {work}; --against {against} is for {' and '.join(_OTHERS[against])}")
+    _check_outputs(json_file, plot)
     import torch
 
-    from report_gen.files import write_atomically
-
     from .exported_decoders import RUNTIMES, import_runtime
-    from .machine import describe_machine, describe_shortly
-    from .plot import draw_timings
-    from .results import document
 
     if against in RUNTIMES:
         import_runtime(against)
@@ -120,33 +148,78 @@ def bench(
             folder=Path(temporary), rounds=rounds, clock=clock, against=against, checkpoint=checkpoint,
             studies=studies or [], sizes=sizes, pairs=pairs, reports=reports, corpus=corpus, frozen=frozen,
         )  # fmt: skip
-        measuring.measure(work)
-    machine = describe_machine()
-    print_text(describe_shortly(machine))
-    if json_file is not None:
-        found = document(measuring.timings, measuring.starts, machine, clock=clock, against=against)
-        write_atomically(json_file, found)
-    if plot is not None:
-        drawn = [timing for timings in measuring.timings.values() for timing in timings]
-        write_atomically(plot, draw_timings(drawn, other=measuring.label, caption=describe_shortly(machine)))
+        try:
+            measuring.measure(work)
+        except ReportGenError:
+            if measuring.timings or measuring.starts:
+                measuring.save(json_file, plot)
+            raise
+    measuring.save(json_file, plot)
+
+
+def _refuse_unused(options: Sequence[str], work: str | None) -> None:
+    """Raise UsageError if an option has no effect.
+
+    Args:
+        options: The options that were given.
+        work: The work that is measured, or `--tune`; None for all works but the long one.
+    """
+    measured = {name for name in get_args(Work) if name != _LONG} if work is None else {work}
+    for option in options:
+        if measured.isdisjoint(_USES[option]):
+            raise UsageError(f"{option} has no effect on {work or f'works other than {_LONG}'}; leave it out")
+
+
+def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
+    """Check the files that are written after the measurement.
+
+    Raises:
+        UsageError: Both are the same file.
+        OutputError: A file cannot be written.
+    """
+    from report_gen.files import check_writable
+
+    if json_file is not None and plot is not None and os.path.realpath(json_file) == os.path.realpath(plot):
+        raise UsageError(f"--json and --plot name the same file, {plot}; give two names")
+    for path in (json_file, plot):
+        if path is not None:
+            check_writable(path)
+
+
+def _read_study(path: Path) -> Study:
+    """Read the study at a path of --study.
+
+    Raises:
+        StudyError: The file is not a readable image, or the folder contains no study, several, or a broken file.
+    """
+    from report_gen.imaging import read_studies
+
+    found = read_studies(path)
+    if found.refused:
+        raise found.refused[0]
+    if len(found.studies) > 1:
+        raise StudyError(path, f"contains {len(found.studies)} studies; name the folder or file of each with --study")
+    return found.studies[0]
 
 
 def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     """Find and remember the fastest settings of a checkpoint."""
     import torch
 
-    from report_gen.imaging import read_study
+    from report_gen.files import check_writable
     from report_gen.model import describe_processor, manifest_digest, remember_tuning
+    from report_gen.model.tuning import tuning_file
 
     from .generation import draw_studies
     from .results import tuning_table
     from .tuning import SETTINGS, fastest, try_settings
 
-    digest = manifest_digest(checkpoint)  # its error comes before any work
+    digest = manifest_digest(checkpoint)  # errors of the checkpoint and of the file come before any work
+    check_writable(tuning_file())
     if threads is not None:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
-        studies = [read_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
+        studies = [_read_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
         settings = try_settings(checkpoint, studies, timed=_TIMED)
         tried = list(track(settings, total=SETTINGS, description="Trying settings"))
     best = fastest(tried)
@@ -194,6 +267,23 @@ class _Measuring:
             if name == work or (work is None and name != _LONG):
                 measure()
 
+    def save(self, json_file: Path | None, plot: Path | None) -> None:
+        """Print the description of the machine, and write the results as JSON and as PNG."""
+        from report_gen.files import write_atomically
+
+        from .machine import describe_machine, describe_shortly
+        from .plot import draw_timings
+        from .results import document
+
+        machine = describe_machine()
+        print_text(describe_shortly(machine))
+        if json_file is not None:
+            found = document(self.timings, self.starts, machine, clock=self.clock, against=self.against)
+            write_atomically(json_file, found)
+        if plot is not None:
+            drawn = [timing for timings in self.timings.values() for timing in timings]
+            write_atomically(plot, draw_timings(drawn, other=self.label, caption=describe_shortly(machine)))
+
     @property
     def label(self) -> str | None:
         """Name of the other way in a plot; None without one."""
@@ -203,11 +293,9 @@ class _Measuring:
         return " or ".join(others) or None
 
     def _find_studies(self) -> list[Study]:
-        from report_gen.imaging import read_study
-
         from .generation import draw_studies
 
-        return [read_study(path) for path in self.studies] or draw_studies(self.folder, _STUDIES)
+        return [_read_study(path) for path in self.studies] or draw_studies(self.folder, _STUDIES)
 
     def _generation(self) -> None:
         from .generation import generation_cases
@@ -229,7 +317,9 @@ class _Measuring:
         from .results import startup_table
         from .startup import measure_start
 
-        draft = ["draft", str(self._found[0].images[0].path.resolve()), "--checkpoint", self.checkpoint, "--force"]
+        folder = Path(self.checkpoint)
+        checkpoint = str(folder.resolve()) if folder.is_dir() else self.checkpoint  # the processes run elsewhere
+        draft = ["draft", str(self._found[0].images[0].path.resolve()), "--checkpoint", checkpoint, "--force"]
         commands = {"report-gen --help": ["--help"], "report-gen draft": draft}
         starts = [
             measure_start(name, arguments, folder=self.folder, rounds=self.rounds)

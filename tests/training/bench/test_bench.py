@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import sys
@@ -14,8 +15,8 @@ import pytest
 import torch
 import typer
 from PIL import Image
-from report_gen_training.bench import generation, pairs
-from report_gen_training.bench.command import bench
+from report_gen_training.bench import generation, pairs, reading, startup
+from report_gen_training.bench.command import _USES, bench
 from report_gen_training.bench.exported_decoders import RUNTIMES
 from report_gen_training.bench.generation import draw_studies, generation_cases, unknown_to_report_gen
 from report_gen_training.bench.machine import describe_machine
@@ -27,7 +28,7 @@ from report_gen.errors import ReportGenError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import load_checkpoint
 from report_gen.terminal import run_app
-from tests.builders import tiny_config, tiny_model, write_checkpoint
+from tests.builders import corner_image, tiny_config, tiny_model, write_checkpoint, write_png
 
 
 def test_ways_alternate_and_are_timed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +183,94 @@ def test_the_command_writes_json_and_a_plot(
 
 def test_wrong_calls(command: Callable[..., str]) -> None:
     assert "no-such: no such checkpoint folder" in command("generation", "--checkpoint", "no-such", code=4)
-    assert "--plot draws the times of other works than startup" in command("startup", "--plot", "x.png", code=2)
     assert "missing.png" in command("generation", "--study", "missing.png", code=3)
     assert "--rounds" in command("generation", "--rounds", "1", code=2)
     assert "pycocoevalcap does no generation" in command("generation", "--against", "pycocoevalcap", code=2)
     assert "onnxruntime does no scoring" in command("scoring", "--against", "onnxruntime", code=2)
     assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("startup --plot x.png", "--plot has no effect on startup; leave it out"),
+        ("reading --frozen", "--frozen has no effect on reading; leave it out"),
+        ("training --clock cpu", "--clock has no effect on training; leave it out"),
+        ("--corpus x", "--corpus has no effect on works other than training; leave it out"),
+        ("--tune --rounds 3", "--rounds has no effect on --tune; leave it out"),
+        ("--tune --frozen", "--frozen has no effect on --tune; leave it out"),
+        ("--tune --pairs 3", "--pairs has no effect on --tune; leave it out"),
+        ("--tune --json x.json", "--json has no effect on --tune; leave it out"),
+        ("reading --tune", "--tune measures drafts only; leave the work out"),
+    ],
+)
+def test_options_without_effect_are_refused(command: Callable[..., str], arguments: str, message: str) -> None:
+    assert message in command(*arguments.split(), code=2)
+
+
+def test_every_option_is_checked() -> None:
+    options = {f"--{name}" for name in inspect.signature(bench).parameters} - {
+        "--work",
+        "--tune",
+        "--verbose",
+        "--quiet",
+    }
+    assert {option.replace("--studies", "--study").replace("--json_file", "--json") for option in options} == set(_USES)
+
+
+@pytest.mark.parametrize(
+    ("json_file", "plot", "message", "code"),
+    [
+        ("x", "x", "--json and --plot name the same file, x; give two names", 2),
+        ("x", "folder/../x", "--json and --plot name the same file, folder/../x; give two names", 2),
+        ("folder", "x", "folder: cannot be written, because it is a folder", 5),
+        ("x", "folder", "folder: cannot be written, because it is a folder", 5),
+        ("/proc/x", "x", "/proc/x: cannot be written", 5),
+        ("earlier/x", "x", "earlier/x: cannot be written, because a file has the name of a folder", 5),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused_before_the_measurement(
+    command: Callable[..., str], tmp_path: Path, json_file: str, plot: str, message: str, code: int
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "earlier").write_text("earlier", encoding="utf-8")
+    assert message in command("generation", "--checkpoint", "no-such", "--json", json_file, "--plot", plot, code=code)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["earlier", "folder"]
+    assert (tmp_path / "earlier").read_text(encoding="utf-8") == "earlier"
+
+
+def test_a_folder_of_several_studies(command: Callable[..., str], tmp_path: Path) -> None:
+    for number in range(7):
+        write_png(tmp_path / "images" / f"patient-{number}.png", corner_image(number % 4))
+    out = command("generation", "--study", "images", code=3)
+    assert "images: contains 7 studies; name the folder or file of each with --study" in out
+
+
+@pytest.mark.parametrize("checkpoint", ["checkpoint", "chest_xray"])
+def test_a_draft_starts_with_a_checkpoint_in_the_working_folder(
+    command: Callable[..., str], small: Path, checkpoint: str
+) -> None:
+    assert small == Path.cwd() / "checkpoint"
+    assert "report-gen draft" in command("startup", "--checkpoint", checkpoint, "--rounds", "2")
+
+
+def test_the_results_before_an_error_are_written(
+    command: Callable[..., str], small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Case(name="x", units=1, unit="image", ours=lambda: None, theirs=lambda: None)
+    monkeypatch.setattr(generation, "generation_cases", lambda *_, **__: [case])
+    monkeypatch.setattr(reading, "reading_cases", lambda *_, **__: [case])
+    monkeypatch.setattr(startup, "_MAIN", "raise SystemExit(4)")
+    files = ("--json", "times.json", "--plot", "times.png")
+    out = command("--checkpoint", str(small), "--rounds", "2", *files, code=1)
+    assert "report-gen --help ended with exit code 4" in out
+    assert "Milliseconds per image" in out
+    found = json.loads((tmp_path / "times.json").read_text(encoding="utf-8"))
+    assert [row["case"] for work in ("generation", "reading") for row in found[work]] == ["x", "x"]
+    assert (tmp_path / "times.png").exists()
+
+
+def test_an_error_without_results_writes_no_file(command: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "times.json").write_text("earlier", encoding="utf-8")
+    command("--checkpoint", "no-such", "--json", "times.json", code=4)
+    assert (tmp_path / "times.json").read_text(encoding="utf-8") == "earlier"

@@ -10,9 +10,10 @@ from report_gen_training.bench import tuning
 from report_gen_training.bench.command import bench
 from report_gen_training.bench.tuning import DTYPES, Tried, fastest, try_settings
 
-from report_gen.errors import CheckpointError, UsageError
+from report_gen.errors import CheckpointError, OutputError
 from report_gen.imaging import read_study
 from report_gen.model import manifest_digest
+from report_gen.model import tuning as remembered
 from report_gen.model.tuning import Tuning, find_tuning
 from tests.builders import corner_image, tiny_model, write_checkpoint, write_png
 
@@ -56,9 +57,9 @@ def test_the_command_remembers_what_drafts_use(tmp_path: Path, capsys: pytest.Ca
     printed = " ".join(capsys.readouterr().out.split())
     assert "Default drafts of 2 studies" in printed
     assert printed.count("chosen") == 1
-    remembered = find_tuning(manifest_digest(checkpoint))
-    assert remembered is not None
-    assert remembered.dtype in DTYPES
+    found = find_tuning(manifest_digest(checkpoint))
+    assert found is not None
+    assert found.dtype in DTYPES
 
 
 def test_numbers_that_give_no_draft_are_not_chosen(
@@ -74,9 +75,9 @@ def test_numbers_that_give_no_draft_are_not_chosen(
     bench(tune=True, checkpoint=str(checkpoint), studies=[write_png(tmp_path / "image.png", corner_image(0))])
     printed = " ".join(capsys.readouterr().out.split())
     assert "not as good: the decoder of model 'tiny' gives values that are not finite" in printed
-    remembered = find_tuning(manifest_digest(checkpoint))
-    assert remembered is not None
-    assert remembered.dtype == "float32"
+    found = find_tuning(manifest_digest(checkpoint))
+    assert found is not None
+    assert found.dtype == "float32"
 
 
 def test_a_checkpoint_without_drafts_in_float32_is_an_error(tmp_path: Path) -> None:
@@ -89,6 +90,10 @@ def test_a_checkpoint_without_drafts_in_float32_is_an_error(tmp_path: Path) -> N
         bench(tune=True, checkpoint=str(checkpoint), studies=[write_png(tmp_path / "image.png", corner_image(0))])
 
 
-def test_a_tuning_of_one_work_is_refused() -> None:
-    with pytest.raises(UsageError, match="leave the work"):
-        bench("reading", tune=True)
+def test_a_cache_that_cannot_be_written_is_refused_before_the_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "tiny")
+    monkeypatch.setattr(remembered, "user_cache_path", lambda *_, **__: checkpoint / "config.json")
+    with pytest.raises(OutputError, match=r"config\.json.*: cannot be written"):
+        bench(tune=True, checkpoint=str(checkpoint), studies=[tmp_path / "missing.png"])
