@@ -127,11 +127,15 @@ def _read_written(manager: Any, folder: Path) -> set[str]:
 
 
 def study_ids(tasks: Sequence[StudyTask]) -> Iterator[str]:
-    """Yield an ID of each study: a digest of its images and prior studies, with a number for further copies of them."""
+    """Yield an ID of each study: a digest of its name, images and prior studies, with a number for further copies.
+
+    Copies of the same name have the same row, so it does not matter which of them was drafted before.
+    """
     copies = Counter[str]()
     for task in tasks:
+        study = task.request.study
         priors = [(_images(prior.study), prior.days_earlier) for prior in task.request.priors]
-        inputs = digest(json.dumps([_images(task.request.study), priors]))
+        inputs = digest(json.dumps([study.name, _images(study), priors]))
         copies[inputs] += 1
         yield inputs if copies[inputs] == 1 else f"{inputs}-{copies[inputs]}"
 
@@ -159,12 +163,17 @@ def _row(name: str, task: StudyTask, result: DraftedStudy) -> Mapping[str, Any]:
         errors = [result.refused]
     return {
         "id": name,
-        "study": task.request.study.name,
+        "study": _text(task.request.study.name),
         "model": result.model,
-        "error": "\n".join(map(str, errors)),
+        "error": _text("\n".join(map(str, errors))),
         "exit_code": max((error.exit_code for error in errors), default=0),
         **{format_name: _content(format_name, document) for format_name, document in result.documents.items()},
     }
+
+
+def _text(text: str) -> str:
+    """Return a text that Arrow takes: bytes of a file name that are not UTF-8 become escapes, for example \\udce9."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _content(format_name: str, document: Document) -> str | bytes | None:

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from report_gen.batch.records import BatchSettings, StudyTask
 from report_gen.errors import ReportGenError, ResourceError, UsageError
 from report_gen.files import write_atomically
+
+if TYPE_CHECKING:
+    from pyarrow.dataset import Dataset
 
 STATE = ".ray"
 """Hidden folder beside the Parquet files: which request they answer, and which studies have been written."""
@@ -21,10 +27,19 @@ _REQUEST = "request"
 _ROWS = 64
 """Largest number of studies that are written together. A node that is lost costs so many for each of its processes."""
 _BLOCKS_PER_WORKER = 4
+_CONNECT_SECONDS = 10
+"""How long a cluster may take to accept a connection. Ray itself tries for minutes before it ends the process."""
 
 
 def draft_on_ray(
-    settings: BatchSettings, tasks: Sequence[StudyTask], folder: Path, *, request: str, workers: int, resume: bool
+    settings: BatchSettings,
+    tasks: Sequence[StudyTask],
+    folder: Path,
+    *,
+    request: str,
+    workers: int,
+    resume: bool,
+    on_start: Callable[[int], None],
 ) -> None:
     """Draft studies in processes of a Ray cluster, and write a row for each to Parquet files.
 
@@ -38,11 +53,13 @@ def draft_on_ray(
         request: Digest of what determines the drafts beside the images.
         workers: Largest number of processes that draft, each on a processor of its own; 0 for one on each processor.
         resume: Continue in a folder that has drafts: leave out the studies that it has.
+        on_start: Called before the first study is drafted, with the number of studies that were drafted before.
 
     Raises:
-        UsageError: Ray is not installed, or the folder has drafts and `resume` is False or they answer another request.
+        UsageError: Ray is not installed, or the folder has drafts and `resume` is False or they answer another request,
+            or the folder has Parquet files of another program.
         ReportGenError: The error is not that of a study, such as a checkpoint that cannot be loaded.
-        ResourceError: Ray has failed.
+        ResourceError: No cluster answers, or Ray has failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # only `send` uses the network
     try:
@@ -55,7 +72,8 @@ def draft_on_ray(
         raise UsageError("--engine ray needs Ray; install it with: pip install 'report-gen[ray]'") from error
     _check_folder(folder, request, resume=resume)
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        _connect()
+    write_atomically(folder / STATE / _REQUEST, request)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
@@ -67,6 +85,8 @@ def draft_on_ray(
     )
     try:
         remaining = remaining_studies(tasks, folder, context)
+        _read_rows(folder)  # files of other programs are found before the work of hours
+        on_start(len(tasks) - len(remaining))
         workers = workers or int(ray.cluster_resources().get("CPU", 1))
         size = max(settings.batch_size, min(_ROWS, len(remaining) // (workers * _BLOCKS_PER_WORKER)))
         if not remaining:
@@ -87,11 +107,11 @@ def draft_on_ray(
 
 def read_refused(folder: Path) -> Iterator[ReportGenError]:
     """Yield the error of each study of a folder that has no complete draft."""
-    if not count_rows(folder):
+    rows = _read_rows(folder)
+    if rows is None:
         return
     import pyarrow.dataset as parquet
 
-    rows = parquet.dataset(folder, format="parquet")
     for batch in rows.to_batches(columns=["error", "exit_code"], filter=parquet.field("exit_code") != 0):
         for message, code in zip(batch["error"].to_pylist(), batch["exit_code"].to_pylist(), strict=True):
             error = ReportGenError(message)
@@ -101,22 +121,70 @@ def read_refused(folder: Path) -> Iterator[ReportGenError]:
 
 def count_rows(folder: Path) -> int:
     """Return the number of studies that have a row in a folder; 0 if there is no such folder."""
-    if not any(folder.glob("*.parquet")):
-        return 0
-    import pyarrow.dataset as parquet
+    rows = _read_rows(folder)
+    return 0 if rows is None else int(rows.count_rows())
 
-    return int(parquet.dataset(folder, format="parquet").count_rows())
+
+def _read_rows(folder: Path) -> Dataset | None:
+    """Return the rows of the Parquet files of a folder; None if there are none.
+
+    Raises:
+        UsageError: A file is not a table of drafts.
+    """
+    paths = sorted(folder.glob("*.parquet"))
+    if not paths:
+        return None
+    import pyarrow as pa
+    import pyarrow.dataset as parquet
+    from pyarrow.parquet import read_schema
+
+    for path in paths:
+        try:
+            is_ours = {"id", "study", "error", "exit_code"} <= set(read_schema(path).names)
+        except (OSError, pa.ArrowException):
+            is_ours = False
+        if not is_ours:
+            raise UsageError(f"{path}: is not a table of drafts; move it to another folder, and continue with --resume")
+    return parquet.dataset([str(path) for path in paths], format="parquet")
 
 
 def _check_folder(folder: Path, request: str, *, resume: bool) -> None:
-    """Raise UsageError if a folder has drafts to which none must be added; else record the request."""
+    """Raise UsageError if a folder has Parquet files to which none must be added."""
     path = folder / STATE / _REQUEST
     if not path.exists():
-        write_atomically(path, request)
+        if any(folder.glob("*.parquet")):
+            raise UsageError(f"{folder}: has Parquet files of another program; choose another folder")
     elif not resume:
         raise UsageError(f"{folder}: has drafts of --engine ray; continue with --resume, or choose another folder")
-    elif path.read_text(encoding="utf-8") != request:
+    elif not path.is_file() or path.read_bytes() != request.encode():
         raise UsageError(f"{folder}: has drafts of other options or of another release; choose another folder")
+
+
+def _connect() -> None:
+    """Connect to the cluster of RAY_ADDRESS or of this computer, or start one.
+
+    Raises:
+        UsageError: The command line has a name that Ray does not take.
+        ResourceError: No cluster answers.
+    """
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS")
+    try:
+        if address is not None and (port := urlsplit(f"//{address}").port) is not None:
+            with socket.create_connection((urlsplit(f"//{address}").hostname, port), timeout=_CONNECT_SECONDS):
+                pass
+        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+    except UnicodeEncodeError as error:  # Ray records the command line
+        raise UsageError(
+            "Ray takes no command line with a name that is not UTF-8; rename the file, or name a folder above it"
+        ) from error
+    except (OSError, ValueError, RuntimeError) as error:
+        if address is None:
+            raise ResourceError(f"Ray does not start on this computer ({error}); see its logs") from error
+        raise ResourceError(
+            f"no Ray cluster answers at {address}, the value of RAY_ADDRESS; correct it, or unset it"
+        ) from error
 
 
 def _own_error(error: BaseException) -> ReportGenError:

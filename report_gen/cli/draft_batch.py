@@ -287,16 +287,20 @@ def _draft_on_ray(
     for output_format in batch.formats:
         settings = {**settings, **document_settings(batch.documents, output_format)}
     request = json.dumps({**settings, "program_version": __version__, "formats": names}, sort_keys=True)
-    before = count_rows(output)
-    if batch.resume:
-        print_notice(f"{before} studies were drafted before")
+    tasks = _tasks(batch, models, models, priors, repeat(names))
+
+    def print_resumed(before: int) -> None:
+        if batch.resume:
+            print_notice(f"{before} of {len(tasks)} studies were drafted before")
+
     draft_on_ray(
         for_workers,
-        _tasks(batch, models, models, priors, repeat(names)),
+        tasks,
         output,
         request=hashlib.sha256(request.encode()).hexdigest(),
         workers=batch.workers,
         resume=batch.resume,
+        on_start=print_resumed,
     )
     refused = [[error] for error in read_refused(output)]
     complete = count_rows(output) - len(refused)

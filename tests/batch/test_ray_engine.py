@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
+from report_gen.batch import StudyTask, count_rows, read_refused
 from report_gen.cli import main
+from report_gen.drafting import DraftRequest
+from report_gen.errors import UsageError
+from report_gen.imaging import read_study
 from tests.builders import noise_image, write_checkpoint, write_png
 from tests.dicom_files import dicom
 
@@ -103,6 +108,103 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(
     assert draft(folder, "ray", "--engine", "ray", "--resume", "--seed", "1") == 2
     assert draft(folder, "ray", "--engine", "ray", "--resume") == 3  # the broken study is named again
     assert sorted((folder / "ray").glob("*.parquet")) == before
+
+
+@pytest.mark.skipif("REPORT_GEN_RAY" not in os.environ, reason="takes minutes; set REPORT_GEN_RAY=1")
+@pytest.mark.filterwarnings("ignore")  # those of Ray
+def test_a_batch_goes_on_after_a_stop(
+    folder: Path, cluster: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write was cut off; one study has a new copy under a name that is not UTF-8 and sorts before it."""
+    monkeypatch.setattr(sys, "argv", [])
+    options = ("--engine", "ray", "--workers", "1")
+    assert draft(folder, "ray", *options) == 3
+    recorded = next((folder / "ray" / ".ray" / "written").glob("*.parquet"))
+    (written,) = (folder / "ray").glob(f"{recorded.stem}*.parquet")
+    lost = parquet.read_table(written).num_rows
+    written.write_bytes(written.read_bytes()[:100])
+    recorded.rename(recorded.with_suffix(".pending.parquet"))
+    assert draft(folder, "ray", *options, "--resume") == 3
+    assert f"{STUDIES - lost} of {STUDIES} studies were drafted before" in capfd.readouterr().err
+    assert not written.exists()
+    copy = Path(os.fsdecode(os.fsencode(folder / "in") + b"/a-\xe9"))
+    write_png(copy / "chest.png", noise_image(0))
+    assert draft(folder, "ray", *options, "--resume") == 3
+    assert f"{STUDIES} of {STUDIES + 1} studies were drafted before" in capfd.readouterr().err
+    rows = parquet.read_table(folder / "ray").to_pylist()
+    assert len({row["id"] for row in rows}) == len({row["study"] for row in rows}) == len(rows) == STUDIES + 1
+    assert [row["txt"] for row in rows if row["study"] == r"a-\udce9"] == [
+        row["txt"] for row in rows if row["study"] == "study-00"
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 cut off", None])
+def test_files_of_other_programs_are_refused(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", [])
+    foreign = folder / "ray" / "foreign.parquet"
+    foreign.parent.mkdir()
+    if content is None:
+        parquet.write_table(pa.table({"id": ["1"]}), foreign)
+    else:
+        foreign.write_bytes(content)
+    assert draft(folder, "ray", "--engine", "ray") == 2
+    assert f"{folder / 'ray'}: has Parquet files of another program; choose another folder" in capfd.readouterr().err
+    assert [path.name for path in foreign.parent.iterdir()] == ["foreign.parquet"]
+    with pytest.raises(UsageError, match=r"foreign\.parquet: is not a table of drafts; move it to another folder"):
+        count_rows(foreign.parent)
+
+
+def test_other_files_beside_the_rows_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("of the user", encoding="utf-8")
+    assert count_rows(tmp_path) == 0
+    rows = {"id": ["a", "b"], "study": ["A", "B"], "error": ["", "B: broken"], "exit_code": [0, 3]}
+    parquet.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    assert count_rows(tmp_path) == 2
+    assert [(str(error), error.exit_code) for error in read_refused(tmp_path)] == [("B: broken", 3)]
+
+
+@pytest.mark.parametrize("content", ["damaged \udce9", None])
+def test_a_damaged_record_of_the_request_is_not_continued(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", [])
+    request = folder / "ray" / ".ray" / "request"
+    request.parent.mkdir(parents=True)
+    if content is None:
+        request.mkdir()
+    else:
+        request.write_bytes(os.fsencode(content))
+    assert draft(folder, "ray", "--engine", "ray", "--resume") == 2
+    assert "has drafts of other options or of another release" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nonsense", "host:port", "auto"])
+def test_a_cluster_that_does_not_answer(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed; pip install 'report-gen[ray]'")
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_TMPDIR", str(folder / "no-cluster-here"))
+    assert draft(folder, "ray", "--engine", "ray") == 5
+    assert f"no Ray cluster answers at {address}, the value of RAY_ADDRESS" in capfd.readouterr().err
+    assert not (folder / "ray").exists()
+
+
+def test_ids_of_copies(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed; pip install 'report-gen[ray]'")
+    from report_gen.batch.ray_drafting import study_ids
+
+    def task(name: str, seed: int) -> StudyTask:
+        study = read_study(write_png(tmp_path / name / "chest.png", noise_image(seed)).parent)
+        return StudyTask(number=0, request=DraftRequest(study), models=(), formats=())
+
+    first, other, copy = task("first", 0), task("other", 1), task("copy", 0)
+    ids = list(study_ids([first, other, copy, first]))
+    assert len(set(ids)) == 4
+    assert list(study_ids([copy, first, first])) == [ids[2], ids[0], ids[3]]
 
 
 def test_written_studies_are_read_again_if_a_node_dies(tmp_path: Path) -> None:
