@@ -47,8 +47,9 @@ def draft_in_processes(
 ) -> Iterator[DraftedStudy]:
     """Draft studies in worker processes, each of which reads images, computes and renders with one thread.
 
-    A study whose process dies is tried a second time, alone. If the process dies again, or the study takes longer than
-    its limit, the study is refused; the other processes go on meanwhile.
+    If a process dies with a batch of several studies, each of them is drafted alone. A study that was alone is tried a
+    second time. It is refused if its process dies again, or if the study takes longer than its limit. The other
+    processes continue meanwhile.
 
     Args:
         settings: What the drafts have in common.

@@ -1,4 +1,4 @@
-"""Do tasks in worker processes. A task that crashes, hangs or fails costs only itself."""
+"""Process tasks in worker processes. A task that crashes, hangs or fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ _GRACE_SECONDS = 10.0
 _START_SECONDS = 600.0
 """Time in which a worker must have loaded a model."""
 _STOP_SECONDS = 60.0
-"""Time that batches may still take after a stop was requested; SLURM's recipe gives 120 seconds (`TERM@120`)."""
+"""Time that batches may still take after a stop was requested. The SLURM script in `drafting/README.md` allows 120
+seconds (`TERM@120`)."""
 _POLL_SECONDS = 0.5
 """How often limits and requests to stop are checked."""
 _ATTEMPTS = 2
-"""Times that a task alone may end its worker. The first end may be the work of another: of the OOM killer, a person."""
+"""Number of ends of its process after which a task that was alone is refused. The first end may have another cause,
+such as the OOM killer."""
 _STARTS = 3
-"""Workers that may end one after the other before one of them gives a result."""
+"""Number of workers that end while they load a model, without a result in between, after which the pool gives up."""
 
 
 class Numbered(Protocol):
@@ -61,7 +63,7 @@ class _Worker(Generic[T]):
     has_started: bool = False
     """Whether it has loaded what its batch needs."""
     since: float = 0.0
-    """When it last gave a sign of life."""
+    """Time of its last message, or of the start of its batch, in seconds of `time.monotonic`."""
 
 
 class WorkerPool(Generic[T, R]):
@@ -71,8 +73,8 @@ class WorkerPool(Generic[T, R]):
         open_work: Opens the work in a worker; another process must be able to import it.
         refuse: Returns the result of a task that has failed.
         workers: Number of processes.
-        seconds: Time that a batch may take; None for any time. A batch of several tasks that takes longer is done task
-            by task.
+        seconds: Longest time in seconds, plus `_GRACE_SECONDS`, from one message of a worker to the next; None for no
+            limit. A batch of several tasks that takes longer is done task by task.
     """
 
     def __init__(

@@ -25,7 +25,8 @@ STATE = ".ray"
 """Hidden folder beside the Parquet files: which request they answer, and which studies have been written."""
 _REQUEST = "request"
 _ROWS = 64
-"""Largest number of studies that are written together. A node that is lost costs so many for each of its processes."""
+"""Largest number of studies that are written together, unless the batch size is larger. If a node is lost, at most so
+many are drafted again for each of its processes."""
 _BLOCKS_PER_WORKER = 4
 _CONNECT_SECONDS = 10
 """How long a cluster may take to accept a connection. Ray itself tries for minutes before it ends the process."""
@@ -149,7 +150,7 @@ def _read_rows(folder: Path) -> Dataset | None:
 
 
 def _check_folder(folder: Path, request: str, *, resume: bool) -> None:
-    """Raise UsageError if a folder has Parquet files to which none must be added."""
+    """Refuse a folder with Parquet files that must not be mixed with those of this request."""
     path = folder / STATE / _REQUEST
     if not path.exists():
         if any(folder.glob("*.parquet")):

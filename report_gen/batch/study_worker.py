@@ -127,7 +127,7 @@ def _load(settings: BatchSettings, name: str) -> Drafter:
         allow_remote=settings.allow_remote,
         tuned=settings.tuned,
     )
-    if digest_sources(settings.sources) != settings.digests:  # a training run replaces its best one
+    if digest_sources(settings.sources) != settings.digests:  # a training run may replace RUN/best
         raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
     return Drafter(generator)
 

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Protocol, TypeVar
 
 from report_gen.errors import ReportGenError, is_out_of_memory, without_traceback
+from report_gen.terminal import blocked_signals, ignore_signals
 
 _log = logging.getLogger(__name__)
 
@@ -29,9 +30,6 @@ R_co = TypeVar("R_co", covariant=True)
 
 _PRELOADED = "report_gen.batch.study_worker"
 """Imports the libraries once, in the process that is forked for each worker, so that workers share their memory."""
-
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Signals that reach every process of a terminal or of a SLURM step. The process that writes handles them."""
 
 _EXIT_SECONDS = 5.0
 """Time between the end of the pipe of a process and the end of the process."""
@@ -83,12 +81,8 @@ class WorkerProcess:
         self._process: BaseProcess = context.Process(
             target=_serve, args=(remote, open_work, dict(os.environ)), daemon=True
         )
-        # The worker inherits the mask, so no signal reaches it before it ignores them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
+        with blocked_signals():
             self._process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         remote.close()
 
     def send(self, tasks: Sequence[Any]) -> None:
@@ -148,9 +142,7 @@ def _serve(
     os.environ.clear()
     os.environ.update(environment)
     os.setsid()  # a group of its own, which `WorkerProcess.stop` kills
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    ignore_signals()
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             with open_work() as work:

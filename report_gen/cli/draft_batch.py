@@ -213,8 +213,10 @@ def draft_batch(
 
 
 def _tuned_dtypes(batch: DraftBatch) -> dict[str, Any]:
-    """Return the types that the models get from `report-gen bench --tune`; nothing if all of them are float32."""
-    if batch.dtype != "auto" or not batch.uses_tuning:
+    """Return the data types that `report-gen bench --tune` chose for the CPU; nothing if all of them are float32."""
+    # Which device `auto` is, only PyTorch can tell, which takes seconds to import. With `auto` and a GPU, a tuning that
+    # was made since makes all drafts again although it has no effect.
+    if batch.dtype != "auto" or batch.device not in ("auto", "cpu") or not batch.uses_tuning:
         return {}
     tunings = (find_tuning(source.digest()) for source in batch.sources.values())
     dtypes = ["float32" if tuning is None else tuning.dtype for tuning in tunings]

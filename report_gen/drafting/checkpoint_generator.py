@@ -43,8 +43,9 @@ class CheckpointGenerator(StudyInspector):
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
         dtype: `auto`, `float32`, `bfloat16` or `int8`, see `resolve_dtype`. `int8` replaces the linear layers of
             the decoder in `checkpoint`.
-        cuda_graphs: Whether the steps of the decoder are recorded as CUDA graphs, see `recorded_steps.py`. This has not
-            been run on a GPU yet: measure it with `report_gen_training.benchmarks.gpu_generation` first.
+        cuda_graphs: Whether the steps of the decoder are recorded as CUDA graphs, see `recorded_steps.py`. Speculative
+            decoding is then off. This has not been run on a GPU yet: measure it with
+            `report_gen_training.benchmarks.gpu_generation` first.
 
     Raises:
         UsageError: The device or the type is unknown or not available, or CUDA graphs are requested for another device.
@@ -95,7 +96,10 @@ class CheckpointGenerator(StudyInspector):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy needs: it packs the weights of its decoder itself, because they may be changed by then."""
+        """Return the state without the cached decoder.
+
+        Packed weights cannot be pickled, and a copy whose weights change needs its own.
+        """
         return {name: value for name, value in self.__dict__.items() if name != "_decoder"}
 
     @cached_property

@@ -22,7 +22,7 @@ _IMPOSSIBLE = -1e9
 
 
 @dataclass(frozen=True)
-class _Text:
+class _BeamText:
     """A text of a beam."""
 
     tokens: tuple[int, ...]
@@ -42,8 +42,8 @@ class _Search:
 
     def __init__(self, beams: int, limit: int) -> None:
         self._beams, self._limit = beams, limit
-        self.running = [_Text((), (), 0.0 if beam == 0 else _IMPOSSIBLE, beam) for beam in range(beams)]
-        self.ended: list[_Text] = []
+        self.running = [_BeamText((), (), 0.0 if beam == 0 else _IMPOSSIBLE, beam) for beam in range(beams)]
+        self.ended: list[_BeamText] = []
         """At most `beams` texts, the best one first."""
         self.finished = False
 
@@ -54,10 +54,10 @@ class _Search:
             best: The 2*beams best continuations, the best one first: beam, token, sum of log probabilities with the
                 token, log probability of the token. At most half of them end a text.
         """
-        going: list[_Text] = []
+        going: list[_BeamText] = []
         for rank, (beam, token, total, log_probability) in enumerate(best):
             parent = self.running[beam]
-            text = _Text((*parent.tokens, token), (*parent.log_probabilities, log_probability), total, beam)
+            text = _BeamText((*parent.tokens, token), (*parent.log_probabilities, log_probability), total, beam)
             if token != EOS_ID and len(text.tokens) < self._limit:
                 going.append(text)
             elif rank < self._beams:
@@ -65,16 +65,16 @@ class _Search:
         self.ended = sorted(self.ended, key=lambda text: text.mean, reverse=True)[: self._beams]
         full = len(self.ended) == self._beams
         self.finished = not going or (full and going[0].mean <= self.ended[-1].mean)
-        self.running = _in_place(going[: self._beams])
+        self.running = _keep_places(going[: self._beams])
 
 
-def _in_place(texts: Sequence[_Text]) -> list[_Text]:
-    """Return the texts in an order in which as many as possible have the places of the beams that they continue.
+def _keep_places(texts: Sequence[_BeamText]) -> list[_BeamText]:
+    """Order texts so that as many as possible keep the place of the beam that they continue.
 
     The keys and values of a text that keeps its place are not copied. Of several texts that continue the same beam, the
     first one keeps the place. The others get the places of beams that no text continues.
     """
-    placed: dict[int, _Text] = {}
+    placed: dict[int, _BeamText] = {}
     others = []
     for text in texts:
         if text.beam in placed:
@@ -129,5 +129,5 @@ def search_beams(decoder: CachedDecoder, prefix: Prefix, request: TokenRequest) 
         logits = decoder.step(torch.tensor(tokens, device=logits.device), cache)
 
 
-def _generated(text: _Text, with_probabilities: bool) -> GeneratedTokens:
+def _generated(text: _BeamText, with_probabilities: bool) -> GeneratedTokens:
     return finish(text.tokens, [math.exp(one) for one in text.log_probabilities] if with_probabilities else ())

@@ -1,4 +1,4 @@
-"""Decoders whose arithmetic is written out here, for generation without the work of `generate` of transformers.
+"""Base class of decoders with a forward pass of their own, which generate faster than `generate` of transformers.
 
 A small decoder spends most of a step of `generate` outside its arithmetic: in the cache, the masks, the checks and the
 calls of modules. A `CachedDecoder` reads the weights of a model and computes the same numbers.
@@ -19,7 +19,7 @@ from report_gen.generation.linear_layers import Layer
 
 
 class AttentionCache(Protocol):
-    """What a forward pass of a decoder needs of a cache, see `KeyValueCache`."""
+    """The part of a cache that a forward pass uses. Implemented by `KeyValueCache`."""
 
     @property
     def has_cross_attention(self) -> bool:
@@ -41,8 +41,8 @@ class CachedDecoder(ABC):
         output: Output layer.
     """
 
-    checks_proposals: ClassVar[bool] = True
-    """Whether a forward pass may read several tokens of a text, see `proposals.py`."""
+    supports_speculation: ClassVar[bool] = True
+    """Whether `step_tokens` may be used for speculative decoding, see `proposals.py`."""
 
     def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: Layer) -> None:
         self.shape = shape
@@ -100,5 +100,5 @@ class Prefix:
 
     def start(self, rows: Sequence[int], *, max_tokens: int) -> tuple[KeyValueCache, torch.Tensor]:
         """Return a cache for texts that begin with `rows`, and the logits [N,vocabulary] of their first tokens."""
-        cache = self.cache.copies(rows, length=self.cache.filled + max_tokens)
+        cache = self.cache.copy_rows(rows, length=self.cache.filled + max_tokens)
         return cache, self.logits[list(rows)]

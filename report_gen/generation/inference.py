@@ -66,15 +66,18 @@ def generate_texts(
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
-        before_token: Called before each token. An error that it raises ends the generation.
+        before_token: Called once per generation step, which gives one token per text, or several with speculative
+            decoding. An error that it raises ends the generation.
         decoder: Result of `find_cached_decoder` for the model. A caller that keeps it saves packing the weights again,
             and must not change them. By default a new one is made.
 
     Raises:
-        UsageError: A prompt leaves no positions for a report, or a maximum number is below 1.
+        UsageError: A prompt leaves no positions for a report, a maximum number is below 1, or generators are missing.
     """
     if not prompt_ids:
         return []
+    if decoding.samples:
+        _check_generators(generators, len(prompt_ids))
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
     stated, unnamed = stated or [{} for _ in studies], unnamed or [() for _ in studies]
@@ -151,7 +154,8 @@ def generate_tokens(
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
         proposer: Proposes tokens; by default that of `default_proposer`.
         with_probabilities: Whether to return the probability of each token.
-        before_token: Called before each token. An error that it raises ends the generation.
+        before_token: Called once per generation step, which gives one token per text, or several with speculative
+            decoding. An error that it raises ends the generation.
         decoder: As in `generate_texts`.
 
     Raises:
@@ -159,8 +163,8 @@ def generate_tokens(
     """
     if not prompt_ids:
         return []
-    if decoding.method == "sample" and len(generators) != len(prompt_ids):
-        raise UsageError(f"{len(prompt_ids)} texts are sampled with {len(generators)} generators; give one per text")
+    if decoding.method == "sample":
+        _check_generators(generators, len(prompt_ids))
     limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
     request = TokenRequest(
         studies=range(len(prompt_ids)),
@@ -206,7 +210,7 @@ def token_generator(
             attention_mask=attention_mask,
         )
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer if decoder.checks_proposals else None)
+    return CachedTokenGenerator(decoder, decoder.begin(inputs), proposer if decoder.supports_speculation else None)
 
 
 def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:
@@ -216,6 +220,11 @@ def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:
     from report_gen.generation.llama_decoder import LlamaDecoder  # loads transformers
 
     return LlamaDecoder(language_model) if LlamaDecoder.supports(language_model) else None
+
+
+def _check_generators(generators: Sequence[torch.Generator | None], texts: int) -> None:
+    if len(generators) != texts:
+        raise UsageError(f"{texts} texts are sampled with {len(generators)} generators; give one per text")
 
 
 def _limits(

@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CacheShape:
-    """What a cache has to know of a decoder."""
+    """Dimensions of a decoder that determine its cache."""
 
     layers: int
     key_value_heads: int
@@ -82,7 +82,7 @@ class KeyValueCache:
         return self._cross is not None
 
     def extend(self, length: int) -> torch.Tensor:
-        """Make room for the next L tokens of every text and return their positions [N or 1,L]."""
+        """Reserve the next L tokens of every text, mask what each may attend to, and return positions [N or 1,L]."""
         start, end = self._filled, self._filled + length
         self._filled = end
         self._causal, self._bias = False, None
@@ -107,8 +107,8 @@ class KeyValueCache:
         Args:
             layer: Number of the layer.
             queries: [N,L,heads,head_width].
-            keys: [N,L,key_value_heads,head_width], as the values.
-            values: Values.
+            keys: [N,L,key_value_heads,head_width].
+            values: [N,L,key_value_heads,head_width].
         """
         if self._arrays and keys.shape[1] == 1:
             return self._attend_one(layer, queries, keys, values)
@@ -161,8 +161,8 @@ class KeyValueCache:
             scale=self.shape.scale,
         ).transpose(1, 2)
 
-    def copies(self, rows: Sequence[int], *, length: int) -> KeyValueCache:
-        """Return a cache whose texts begin with those of `rows`, with room for T tokens in all."""
+    def copy_rows(self, rows: Sequence[int], *, length: int) -> KeyValueCache:
+        """Return a cache of N texts that begin with the texts `rows`, with room for T tokens each."""
         index = torch.tensor(rows, device=self.device)
         copy = KeyValueCache(
             self.shape,
@@ -208,7 +208,7 @@ class KeyValueCache:
         self._visible[:, : self._first] = mask
         self._padded = not bool(mask.all())
         ones = self._visible if self._padded else self._visible[:1]
-        self._counts = ones.long().cumsum(1)  # [N or 1,T]
+        self._counts = ones.long().cumsum(1)  # visible tokens up to each column [N or 1,T]
 
     def _copy_from(self, other: KeyValueCache, index: torch.Tensor) -> None:
         """Begin with the keys and values of the texts `index` [N] of another cache."""

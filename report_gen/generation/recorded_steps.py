@@ -2,8 +2,8 @@
 
 A step of a small decoder runs some hundred kernels, each for a few microseconds. Python launches them more slowly than
 a GPU runs them. A CUDA graph launches all of them at once, but it has fixed shapes and reads and writes fixed addresses
-(https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). Keys and values therefore stay in one place, and
-each step attends to all of it with a mask.
+(https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs). Keys and values therefore stay at fixed addresses,
+and each step attends to the whole cache, with a mask that hides the unused part.
 """
 
 from __future__ import annotations
@@ -22,22 +22,26 @@ Step = Callable[[], torch.Tensor]
 """Computes logits [N,vocabulary] from tensors at fixed addresses."""
 
 _LENGTH_STEP = 64
-"""A longer cache needs new graphs. Its length is therefore a multiple of this number of tokens."""
+"""The length of a cache is rounded up to a multiple of this number of tokens: another length needs new graphs."""
 _WARM_UP = 3
-"""Steps before the recording, in which kernels are loaded and libraries allocate memory."""
+"""Number of executions before the recording, in which kernels are loaded and libraries allocate memory."""
+_RECORDING = threading.Lock()
+"""PyTorch allows one recording at a time in a process."""
 
 
 def record_cuda_graph(step: Step) -> Step:
     """Record a step as a CUDA graph and return the function that replays it. Each call overwrites the same logits."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads may use the GPU meanwhile
-        logits = step()
+    device = step().device
+    with _RECORDING, torch.cuda.device(device):  # a graph records the current device, which may be another one
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            logits = step()
 
     def replay() -> torch.Tensor:
         graph.replay()
@@ -47,17 +51,21 @@ def record_cuda_graph(step: Step) -> Step:
 
 
 class RecordedDecoder(CachedDecoder):
-    """A decoder whose steps are recorded. Several threads may share it; each has its own cache and recordings.
+    """A decoder that records its generation steps and replays them.
 
-    Steps are recorded for 1, 2, 4, 8, ... texts. Prefixes, and decoders with cross-attention, are computed as by the
-    given decoder. Proposals are not checked, because a recorded step reads one token per text.
+    Steps are recorded for 1, 2, 4, 8, ... texts. The first forward pass over the prompt is not recorded, and a decoder
+    with cross-attention records no step. There is no speculative decoding, because a recorded step reads one token per
+    text.
+
+    Each thread has its own cache and recordings. While a CUDA graph is recorded, no other thread of the process may use
+    CUDA (see "Constraints" in the notes of PyTorch on CUDA graphs).
 
     Args:
         decoder: The decoder.
         record: Records a step, which must not depend on the contents of its tensors.
     """
 
-    checks_proposals = False
+    supports_speculation = False
 
     def __init__(self, decoder: CachedDecoder, record: Callable[[Step], Step] = record_cuda_graph) -> None:
         super().__init__(decoder.shape, embeddings=decoder._embeddings, output=decoder._output)
@@ -80,7 +88,7 @@ class RecordedDecoder(CachedDecoder):
         return cache.steps[rows]()[:texts]
 
     def static_cache(self, like: KeyValueCache, *, texts: int, length: int) -> StaticCache:
-        """Return the cache of this thread, a larger one if it has no room for N texts of T tokens.
+        """Return the cache of this thread. One without room for N texts of T tokens is replaced by a larger one.
 
         Args:
             like: A cache of the same device and type.
@@ -122,7 +130,7 @@ class _RecordedPrefix(Prefix):
 
 
 class StaticCache(KeyValueCache):
-    """A cache that stays at the same addresses when its texts are replaced, with the other inputs of a step.
+    """A cache at fixed addresses, with the other inputs of a recorded step. New texts overwrite the earlier ones.
 
     Args:
         shape: Layers and heads of the decoder.

@@ -12,11 +12,13 @@ from report_gen.generation.decoding import Decoding
 _LIKELY = 16
 """Number of tokens that nearly always reach `top_p`. Finding them takes less time than sorting all tokens.
 
-On a CPU, `topk` takes three times as long for more than one of 64 tokens of the vocabulary.
+On a CPU, `topk(k)` takes about three times as long if k is more than 1/64 of the vocabulary, because it then does not
+use a partial sort (`use_partial_sort` in `TopKImpl.h` of PyTorch).
 """
 _TEMPERATURES = 1e-6, 1e6
-"""Smallest and largest temperature. The first one selects the most probable token, and the second one makes all tokens
-equally probable. Logits that are divided by other numbers may overflow."""
+"""Limits of the temperature. At the lower one the most probable token is selected, and at the upper one all allowed
+tokens have nearly the same probability. A smaller temperature overflows the logits; one that is infinite in float32
+turns logits of -inf into NaN."""
 
 
 def study_generator(seed: int, *content: object) -> torch.Generator:

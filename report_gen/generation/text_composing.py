@@ -48,7 +48,8 @@ class GeneratedText:
 
 
 _DOUBTFUL = 0.35
-"""In 262 candidates for abnormal studies this found six of nine invented words, and about one of 1,000 other words."""
+"""Probability below which a continuation is doubtful. In 262 candidates for abnormal studies, this limit marked six of
+nine invented words and about 0.1% of the other words."""
 
 
 def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:

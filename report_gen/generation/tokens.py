@@ -44,7 +44,8 @@ class TokenRequest:
     with_probabilities: bool = True
     """Whether to return the probability of each token."""
     before_token: Callable[[], None] | None = None
-    """Called before each token. An error that it raises ends the generation."""
+    """Called once per generation step, which gives one token per text, or several with speculative decoding. An error
+    that it raises ends the generation."""
 
 
 class TokenGenerator(ABC):

@@ -19,7 +19,7 @@ class TransformersTokenGenerator(TokenGenerator):
     """Generates with `generate` of transformers.
 
     Texts of different maximum length are generated in separate calls, so that no text shortens another one. Those of a
-    decoder with a sliding window are also separated by the length of their prompts: padding takes places of the window.
+    decoder with a sliding window are also separated by their masks, because masked tokens take places of the window.
 
     Args:
         model: The model.
@@ -49,24 +49,25 @@ class TransformersTokenGenerator(TokenGenerator):
     @torch.inference_mode()
     def generate(self, request: TokenRequest) -> list[GeneratedTokens]:
         generated: dict[int, GeneratedTokens] = {}
-        paddings = self._paddings(request.studies)
-        kinds = list(zip(request.limits, paddings, strict=True))
-        for limit, padding in dict.fromkeys(kinds):
-            texts = [text for text, kind in enumerate(kinds) if kind == (limit, padding)]
+        masks = self._masks(request.studies)
+        kinds = list(zip(request.limits, masks, strict=True))
+        for limit, mask in dict.fromkeys(kinds):
+            texts = [text for text, kind in enumerate(kinds) if kind == (limit, mask)]
             inputs = {name: tensor[[request.studies[text] for text in texts]] for name, tensor in self._inputs.items()}
-            inputs |= {name: inputs[name][:, padding:] for name in ("input_ids", "attention_mask")}
+            if mask:
+                inputs = _without_masked(inputs)
             arguments = _arguments(request, texts) | {"max_new_tokens": limit}
             token_ids, probabilities = self._generate(inputs, arguments, request.with_probabilities)
             generated |= zip(texts, map(finish, token_ids.tolist(), probabilities), strict=True)
         return [generated[text] for text in range(len(request.limits))]
 
-    def _paddings(self, studies: Sequence[int]) -> list[int]:
-        """Return the number of columns of padding to leave out for each text."""
+    def _masks(self, studies: Sequence[int]) -> list[tuple[bool, ...]]:
+        """Return the masks of each text, of its visual tokens and its prompt; empty if the decoder has no window."""
         config = self._model.decoder.language_model.config
         if getattr(config, "sliding_window", None) is None:
-            return [0] * len(studies)
-        paddings = (self._inputs["attention_mask"] == 0).sum(1).tolist()
-        return [int(paddings[study]) for study in studies]
+            return [()] * len(studies)
+        masks = torch.cat([self._inputs["visual_mask"].bool(), self._inputs["attention_mask"].bool()], dim=1).tolist()
+        return [tuple(masks[study]) for study in studies]
 
     def _generate(
         self, inputs: Mapping[str, torch.Tensor], arguments: Mapping[str, Any], with_probabilities: bool
@@ -81,6 +82,13 @@ class TransformersTokenGenerator(TokenGenerator):
         if not with_probabilities:
             return token_ids, [[] for _ in token_ids]
         return token_ids, token_probabilities(self._model, **inputs, token_ids=token_ids).tolist()
+
+
+def _without_masked(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return inputs of equal masks without the visual tokens and the padding that are masked."""
+    visual, text = inputs["visual_mask"][0].bool(), inputs["attention_mask"][0].bool()
+    kept = {"visual_tokens": visual, "visual_mask": visual, "input_ids": text, "attention_mask": text}
+    return {name: inputs[name][:, columns] for name, columns in kept.items()}
 
 
 @torch.inference_mode()

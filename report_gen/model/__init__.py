@@ -53,9 +53,10 @@ if TYPE_CHECKING:
         Tuning,
         describe_processor,
         find_tuning,
-        processor_field,
+        processor_features,
         processor_name,
         remember_tuning,
+        tuning_file,
     )
     from report_gen.model.weights import stored_tensors
 else:
@@ -107,9 +108,10 @@ else:
                 "Tuning",
                 "describe_processor",
                 "find_tuning",
-                "processor_field",
+                "processor_features",
                 "processor_name",
                 "remember_tuning",
+                "tuning_file",
             ),
             "weights": ("stored_tensors",),
         },
@@ -163,7 +165,7 @@ __all__ = [
     "local_source",
     "manifest_digest",
     "predict_locations",
-    "processor_field",
+    "processor_features",
     "processor_name",
     "quantize_linear_layers",
     "quiet",
@@ -175,4 +177,5 @@ __all__ = [
     "resolve_dtype",
     "save_checkpoint",
     "stored_tensors",
+    "tuning_file",
 ]

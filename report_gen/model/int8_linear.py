@@ -43,13 +43,13 @@ class Int8Linear(nn.Module):
         self._packed = torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias.detach())
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Return the outputs [...,out] of inputs [...,in]."""
+        """Return the outputs [...,out] of inputs [...,in]; all of them are NaN if any input is NaN or infinite."""
         # True (`reduce_range`) limits inputs to 7 bits. Processors without VNNI add products of 8-bit numbers in 16
         # bits, which would overflow.
         outputs: torch.Tensor
-        if math.isfinite(inputs.sum().item()):
+        if inputs.isfinite().all():
             outputs = torch.ops.quantized.linear_dynamic(inputs, self._packed, True)
-        else:  # quantization would turn NaN into a number, or fail
+        else:  # quantization would turn NaN into a finite number, or raise an error
             outputs = inputs.new_full((*inputs.shape[:-1], self._outputs), math.nan)
         return outputs
 

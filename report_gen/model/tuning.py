@@ -1,4 +1,4 @@
-"""Remember which numbers and how many threads were measured to be fastest for a checkpoint on this machine.
+"""Store the data type and number of threads that were measured to be fastest for a checkpoint on this machine.
 
 `report-gen bench --tune` measures and remembers; drafts on the command line use it where the user chooses nothing else.
 The file is in the cache folder of the user and holds neither paths nor data of patients. Loads no torch.
@@ -20,6 +20,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from report_gen.files import write_atomically
 
 _FILE = "tuning.json"
+_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
+"""Instruction sets that decide which data type is fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,17 +67,26 @@ def tuning_file() -> Path:
 
 
 def describe_processor() -> str:
-    """Return what the measurement depends on: the processor, its cores for this process, and the release of torch."""
+    """Return what the measurement depends on: the processor, its cores for this process, and the release of torch.
+
+    Virtual machines may give processors with and without AVX-512 the same name, so the instruction sets are a part.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor_name()}, {cores} cores, torch {version('torch')}"
+    return f"{processor_name()} ({', '.join(processor_features())}), {cores} cores, torch {version('torch')}"
 
 
 def processor_name() -> str:
     """Return the name of the processor as the system gives it."""
-    return processor_field("model name") or platform.processor() or platform.machine()
+    return _processor_field("model name") or platform.processor() or platform.machine()
 
 
-def processor_field(key: str) -> str:
+def processor_features() -> list[str]:
+    """Return the instruction sets of the processor that decide which data type is fast; empty if unknown."""
+    flags = _processor_field("flags").split()
+    return [name for name in _FEATURES if name in flags]
+
+
+def _processor_field(key: str) -> str:
     """Return a field of the first processor in Linux's list of processors; empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -19,6 +19,7 @@ from report_gen.terminal.printing import (
 )
 from report_gen.terminal.progress import Bars, bars, track
 from report_gen.terminal.stopping import StopCheck, stop_on_signals
+from report_gen.terminal.worker_signals import blocked_signals, ignore_signals
 
 __all__ = [
     "OPTION_NAMES",
@@ -28,7 +29,9 @@ __all__ = [
     "StopCheck",
     "Verbose",
     "bars",
+    "blocked_signals",
     "error_list",
+    "ignore_signals",
     "is_quiet",
     "name_options",
     "print_error",

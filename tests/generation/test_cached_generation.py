@@ -13,7 +13,7 @@ from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
-from report_gen.generation.beam_search import _in_place, _Text
+from report_gen.generation.beam_search import _BeamText, _keep_places
 from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
 from report_gen.generation.sampling import draw_tokens
@@ -181,16 +181,16 @@ def test_other_decoders_use_transformers(name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["greedy", "beam", "sample"])
-def test_texts_of_a_sliding_window_do_not_depend_on_longer_prompts(method: str) -> None:
-    """Prompts of 1, 3 and 5 tokens, and a window of 8."""
+def test_texts_of_a_sliding_window_do_not_depend_on_the_other_studies(method: str) -> None:
+    """Prompts of 1, 3 and 5 tokens, missing visual tokens, and a window of 8."""
     model = build(transformer=OTHERS["mistral-window"])
-    tokens, _, prompts = inputs()
+    tokens, mask, prompts = inputs()
 
-    def write(studies: Sequence[int]) -> list[tuple[int, ...]]:
+    def write(studies: Sequence[int], views: int = K) -> list[tuple[int, ...]]:
         texts = inference.generate_tokens(
             model,
-            visual_tokens=tokens[list(studies)],
-            visual_mask=torch.ones(len(studies), K, dtype=torch.bool),
+            visual_tokens=tokens[list(studies), :views],
+            visual_mask=mask[list(studies), :views],
             prompt_ids=[prompts[study] for study in studies],
             decoding=METHODS[method],
             generators=[study_generator(0, study) for study in studies],
@@ -198,7 +198,10 @@ def test_texts_of_a_sliding_window_do_not_depend_on_longer_prompts(method: str) 
         )
         return [text.token_ids for text in texts]
 
-    assert write(range(STUDIES)) == [write([study])[0] for study in range(STUDIES)]
+    together = write(range(STUDIES))
+    assert together == [write([study])[0] for study in range(STUDIES)]
+    assert not mask[2, 2:].any()
+    assert together[2] == write([2], views=2)[0]  # as if the other images had none but two visual tokens
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama"])
@@ -255,8 +258,8 @@ def test_the_last_texts_take_the_places_of_removed_ones() -> None:
 
 def test_texts_of_a_beam_search_keep_the_places_of_the_texts_that_they_continue() -> None:
     """By hand: three texts continue the beams 2, 0 and 2; the second one of beam 2 gets the place of beam 1."""
-    first, second, third = (_Text((token,), (0.0,), 0.0, beam) for token, beam in ((50, 2), (51, 0), (52, 2)))
-    assert _in_place([first, second, third]) == [second, third, first]
+    first, second, third = (_BeamText((token,), (0.0,), 0.0, beam) for token, beam in ((50, 2), (51, 0), (52, 2)))
+    assert _keep_places([first, second, third]) == [second, third, first]
 
 
 @torch.inference_mode()

@@ -181,10 +181,10 @@ def test_a_step_that_depends_on_a_value_cannot_be_recorded(monkeypatch: pytest.M
     model = build(**DECODERS["gpt2"])
     forward = model.decoder.language_model.get_output_embeddings().forward
 
-    def look(hidden: torch.Tensor) -> torch.Tensor:
+    def check_finite(hidden: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = forward(hidden)
         return logits if bool(logits.isfinite().all()) else torch.zeros_like(logits)
 
-    replace_output(model, monkeypatch, look)
+    replace_output(model, monkeypatch, check_finite)
     with pytest.raises(AssertionError, match="cannot be recorded"):
         write(model, recorded(model, Recorder()), [0], limits=[5], decoding=Decoding())

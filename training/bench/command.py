@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _STUDIES = 8
 """Phantoms that are drawn if no studies are given."""
 _COMPARED, _TIMED = 200, 5
-"""Phantoms that are drawn to compare drafts with other numbers, and how many studies are timed."""
+"""Phantoms that are drawn to compare drafts in other data types, and number of studies that are timed."""
 
 Work = Literal["generation", "reading", "startup", "scoring", "training"]
 
@@ -74,22 +74,27 @@ def bench(
         str, typer.Option(metavar="CHECKPOINT", help="Checkpoint folder or name of an embedded model.")
     ] = _CHECKPOINT,
     studies: Annotated[
-        list[Path] | None, typer.Option("--study", metavar="PATH", help="Study to draft. Default: drawn phantoms.")
+        list[Path] | None,
+        typer.Option("--study", metavar="PATH", help="Study to draft. Default: synthetic phantom studies."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=2, max=1000, help="Measurements of each way.")] = _ROUNDS,
     clock: Annotated[
         Literal["wall", "cpu"],
         typer.Option(help="Time that counts. cpu suits a machine with other load; training always uses wall."),
     ] = "wall",
-    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads of torch. Default: its own.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Number of PyTorch threads. Default: as PyTorch chooses.")
+    ] = None,
     sizes: Annotated[bool, typer.Option("--sizes", help="Also measure larger decoders with random weights.")] = False,
     pairs: Annotated[int, typer.Option(min=1, max=10**7, help="Pairs of texts to score.")] = _PAIRS,
     reports: Annotated[
         Path | None,
-        typer.Option(help="CSV table with findings and impression; its sentences are scored. Default: drawn studies."),
+        typer.Option(
+            help="CSV table with findings and impression; its sentences are scored. Default: synthetic studies."
+        ),
     ] = None,
     corpus: Annotated[
-        Path | None, typer.Option(help="Corpus to train on, with a validation split. Default: drawn studies.")
+        Path | None, typer.Option(help="Corpus to train on, with a validation split. Default: synthetic studies.")
     ] = None,
     frozen: Annotated[bool, typer.Option("--frozen", help="Train with a frozen encoder.")] = False,
     tune: Annotated[
@@ -105,10 +110,10 @@ def bench(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Measure what report-gen costs on this machine.
+    """Measure the time and memory of report-gen on this machine.
 
-    With --against the same work is done in two ways in turns, and the table shows how many times faster report-gen is,
-    with a 95% bootstrap interval.
+    With --against the same work is done in two ways in turns, and the table shows the speedup of report-gen with a 95%
+    bootstrap interval.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
     if tune and work is not None:
@@ -133,7 +138,9 @@ def bench(
         _tune(checkpoint, studies or [], threads)
         return
     if against is not None and work is not None and work not in _OTHERS[against]:
-        raise UsageError(f"{against} does no {work}; --against {against} is for {' and '.join(_OTHERS[against])}")
+        raise UsageError(
+            f"{against} cannot be compared in {work}; --against {against} is for {' and '.join(_OTHERS[against])}"
+        )
     _check_outputs(json_file, plot)
     import torch
 
@@ -167,7 +174,11 @@ def _refuse_unused(options: Sequence[str], work: str | None) -> None:
     measured = {name for name in get_args(Work) if name != _LONG} if work is None else {work}
     for option in options:
         if measured.isdisjoint(_USES[option]):
-            raise UsageError(f"{option} has no effect on {work or f'works other than {_LONG}'}; leave it out")
+            if work is None:
+                raise UsageError(
+                    f"{option} has an effect only on {' and '.join(_USES[option])}; name it, or leave {option} out"
+                )
+            raise UsageError(f"{option} has no effect on {work}; leave it out")
 
 
 def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
@@ -207,8 +218,7 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     import torch
 
     from report_gen.files import check_writable
-    from report_gen.model import describe_processor, manifest_digest, remember_tuning
-    from report_gen.model.tuning import tuning_file
+    from report_gen.model import describe_processor, manifest_digest, remember_tuning, tuning_file
 
     from .generation import draw_studies
     from .results import tuning_table
@@ -226,7 +236,8 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     print_table(tuning_table(tried, studies=len(studies), best=best))
     path = remember_tuning(digest, best.tuning)
     print_text(
-        f"Remembered for {describe_processor()} in {path}. Drafts with --dtype auto use it; delete it to forget it."
+        f"Remembered for {describe_processor()} in {path}. Drafts with --dtype auto use these settings. Delete the "
+        "file to remove them."
     )
 
 

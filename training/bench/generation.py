@@ -59,8 +59,8 @@ _PROMPT_ID = 100
 Item = TypeVar("Item")
 
 
-class SilentProposer(Proposer):
-    """Proposes nothing: every forward pass generates one token."""
+class NoProposals(Proposer):
+    """Proposes no tokens, so that every forward pass generates one."""
 
     def __init__(self) -> None:
         super().__init__([[]])
@@ -212,9 +212,9 @@ def token_writer(
     with_probabilities: bool = True,
     decoder: CachedDecoder | None = None,
 ) -> Callable[[], list[tuple[int, ...]]]:
-    """Return a function that generates the token ids of texts, without speculation.
+    """Return a function that generates the token ids of texts, without speculative decoding.
 
-    Texts of random weights repeat tokens, so that proposals from the text would be right more often than in a report.
+    Decoders with random weights repeat tokens, so proposals from the text would be right more often than for reports.
 
     Args:
         model: The model.
@@ -230,7 +230,7 @@ def token_writer(
             model,
             **texts._asdict(),
             decoding=decoding,
-            proposer=SilentProposer(),
+            proposer=NoProposals(),
             with_probabilities=with_probabilities,
             decoder=decoder,
         )
@@ -270,7 +270,7 @@ def _size_cases(against: str | None, folder: Path) -> Iterator[Case]:
 def _random_model(transformer: dict[str, Any]) -> ReportModel:
     """Return a model with a tiny encoder and a decoder with random weights.
 
-    The weights are rounded to bfloat16, in which language models are published, and computed in float32.
+    The weights are rounded to bfloat16, in which language models are published; the model computes in float32.
     """
     torch.manual_seed(0)
     config = {
@@ -282,6 +282,6 @@ def _random_model(transformer: dict[str, Any]) -> ReportModel:
         "decoder": {"transformer": transformer},
     }
     model = ReportModel(ModelConfig.model_validate(config)).eval()
-    for weight in model.parameters():
+    for weight in model.parameters():  # buffers, such as rotary frequencies, keep their float32 values
         weight.data = weight.data.bfloat16().float()
     return model

@@ -10,17 +10,16 @@ from importlib.metadata import version
 import psutil
 import torch
 
-from report_gen.model import processor_field, processor_name
+from report_gen.model import processor_features, processor_name
 
 _PACKAGES = ("report-gen", "torch", "transformers", "timm")
-_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_tile")
 
 
 def describe_machine() -> dict[str, object]:
     """Return processor, cores, memory, load, GPU and versions."""
     return {
         "processor": processor_name(),
-        "features": [name for name in _FEATURES if name in _flags()],
+        "features": processor_features(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -38,7 +37,3 @@ def describe_shortly(machine: Mapping[str, object]) -> str:
         f"{machine['processor']} ({features}), {machine['cores']} cores, {machine['threads']} threads, "
         f"{machine['memory_gib']} GiB, load {machine['load']}"
     )
-
-
-def _flags() -> list[str]:
-    return processor_field("flags").split()

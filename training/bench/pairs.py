@@ -26,7 +26,7 @@ class Case:
     unit: str
     ours: Callable[[], object]
     theirs: Callable[[], object] | None = None
-    """The other way. Its result must equal that of `ours`."""
+    """The other implementation. `Timing.same_results` says whether its result equals that of `ours`."""
     agree: Callable[[object, object], bool] = operator.eq
     """Whether a result of `ours` and one of `theirs` are equal."""
 
@@ -60,7 +60,7 @@ class Timing:
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster our way is: the ratio of the medians."""
+        """Speedup of our way: the ratio of the medians."""
         return None if self.other_median is None else self.other_median / self.median
 
     def ratio_interval(self, *, seed: int = 0) -> tuple[float, float] | None:
@@ -68,21 +68,23 @@ class Timing:
         return ratio_interval(self.other_seconds, self.seconds, seed=seed)
 
 
-def ratio_interval(slower: Sequence[float], faster: Sequence[float], *, seed: int = 0) -> tuple[float, float] | None:
+def ratio_interval(
+    numerator: Sequence[float], denominator: Sequence[float], *, seed: int = 0
+) -> tuple[float, float] | None:
     """Return the 95% percentile bootstrap interval of the ratio of two medians over paired rounds.
 
     Args:
-        slower: Times in the numerator, one number per round.
-        faster: Times in the denominator, in the same rounds.
+        numerator: Times, one number per round.
+        denominator: Times in the same rounds.
         seed: Seed of the bootstrap.
 
     Returns:
         Lower and upper limit; None for fewer than two rounds.
     """
-    if len(slower) < 2:
+    if len(numerator) < 2:
         return None
     found = bootstrap(
-        (np.array(slower), np.array(faster)),
+        (np.array(numerator), np.array(denominator)),
         lambda other, own, axis: np.median(other, axis=axis) / np.median(own, axis=axis),
         paired=True,
         vectorized=True,

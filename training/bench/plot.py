@@ -35,9 +35,7 @@ def draw_timings(timings: Sequence[Timing], *, other: str | None, caption: str) 
         axes.vlines(1000 * timing.median, row - 0.3, row, color=_OURS)
         if timing.other_median is not None:
             axes.vlines(1000 * timing.other_median, row, row + 0.3, color=_OTHER)
-    labels = [
-        timing.case + (f"\n{timing.ratio:.2f} times faster" if timing.ratio is not None else "") for timing in timings
-    ]
+    labels = [timing.case + (f"\nspeedup {timing.ratio:.2f}" if timing.ratio is not None else "") for timing in timings]
     axes.set_yticks(range(len(timings)), labels)
     axes.invert_yaxis()
     axes.set_xscale("log")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from report_gen.imaging import GdcmProcess, decoder_plugins, limit_memory, load_
 from report_gen.imaging.transform import ImageTransform
 from report_gen.phantom import write_phantom
 from report_gen.records import Image
+from report_gen.terminal import blocked_signals, ignore_signals
 
 from .pairs import Case, Clock
 
@@ -41,8 +41,6 @@ _IMAGES = 4
 """Files that are read in one round, one after the other or by two processes."""
 _NO_LIMIT = 2**40
 """Bytes of one image. `draft` computes its limit once for all studies."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Signals that reach every process of a terminal or of a SLURM step."""
 _TRANSFORM = ImageTransform(size=224, channels=1, mean=0.5, std=0.25)
 
 Size = tuple[int, int]
@@ -99,7 +97,7 @@ def _compress(plain: Path, syntax: str) -> Path:
 
     Raises:
         OutputError: The file cannot be written.
-        ReportGenError: GDCM does not encode the syntax.
+        ReportGenError: GDCM cannot encode the syntax, or cannot write the file for a reason of its own.
     """
     gdcm: Any = importlib.import_module("gdcm")  # it has no types
     reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
@@ -115,8 +113,9 @@ def _compress(plain: Path, syntax: str) -> Path:
     if not is_changed:
         raise ReportGenError(f"GDCM does not encode {syntax}; report the version of python-gdcm")
     if not writer.Write():
-        write_atomically(path, plain.read_bytes())  # GDCM gives no reason; this error has it, such as a full disk
-        raise ReportGenError(f"{path}: GDCM does not write this file; report the version of python-gdcm")
+        # GDCM gives no reason. Writing the same path again raises the cause, such as a full disk.
+        write_atomically(path, plain.read_bytes())
+        raise ReportGenError(f"{path}: GDCM cannot write this file; report the version of python-gdcm")
     return path
 
 
@@ -137,13 +136,8 @@ def _two_processes() -> Iterator[Callable[[_Read, list[Path]], Iterator[Size]]]:
     pool = ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_start_worker)
 
     def each(read: _Read, paths: list[Path]) -> Iterator[Size]:
-        # The first calls start the processes. They inherit the mask, so no signal reaches them before they ignore it:
-        # the end of a worker would break the pool, which prints a traceback.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        try:
+        with blocked_signals():  # the first call starts the processes; the end of one would print a traceback
             return pool.map(read, paths)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     try:
         yield each
@@ -152,10 +146,8 @@ def _two_processes() -> Iterator[Callable[[_Read, list[Path]], Iterator[Size]]]:
 
 
 def _start_worker() -> None:
-    """Compute with one thread, and leave signals that reach all processes of a terminal to the first process."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    """Compute with one thread, and leave signals to the first process."""
+    ignore_signals()
     torch.set_num_threads(1)
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from .pairs import Clock, Timing
 from .startup import Start
-from .tuning import Failed, Tried
+from .tuning import FailedDtype, Tried
 
 
 def timing_table(timings: Sequence[Timing], *, other: str | None) -> Table:
@@ -19,7 +19,7 @@ def timing_table(timings: Sequence[Timing], *, other: str | None) -> Table:
     table = Table("work", title="Milliseconds, median of the rounds")
     table.add_column("report-gen", justify="right")
     if other is not None:
-        for heading in (other, "times faster", "same result"):
+        for heading in (other, "speedup", "same result"):
             table.add_column(heading, justify="right")
     for timing in timings:
         cells = [f"{timing.case} (per {timing.unit})", f"{1000 * timing.median:.1f}"]
@@ -40,7 +40,8 @@ def _compared(timing: Timing) -> list[str]:
     return [f"{1000 * timing.other_median:.1f}", f"{timing.ratio:.2f}{limits}", same]
 
 
-def _row(timing: Timing) -> dict[str, object]:
+def timing_row(timing: Timing) -> dict[str, object]:
+    """Return the times of a case for JSON."""
     return asdict(timing) | {"ratio": timing.ratio, "ratio_interval": timing.ratio_interval()}
 
 
@@ -94,20 +95,26 @@ def document(
         "clock": clock,
         "against": against,
         "against_version": None if against is None else version(against),
-        **{work: list(map(_row, found)) for work, found in timings.items()},
+        **{work: list(map(timing_row, found)) for work, found in timings.items()},
         "startup": [asdict(start) for start in starts],
     }
     return json.dumps(results, indent=2) + "\n"
 
 
-def tuning_table(tried: Sequence[Tried | Failed], *, studies: int, best: Tried) -> Table:
+def tuning_table(tried: Sequence[Tried | FailedDtype], *, studies: int, best: Tried) -> Table:
     """Return a table of settings for drafts; the chosen one is marked. A row without numbers says why it has none."""
     table = Table("dtype", title=f"Default drafts of {studies} studies")
-    for heading in ("threads", "ms per draft", "same words as float32", "more findings against the predictions", ""):
+    for heading in (
+        "threads",
+        "ms per draft",
+        "same words as float32",
+        "additional contradicted findings per draft",
+        "",
+    ):
         table.add_column(heading, justify="right")
     for one in tried:
-        if isinstance(one, Failed):
-            table.add_row(one.dtype, "", "", "", "", f"not as good: {one.reason.partition('; ')[0]}")
+        if isinstance(one, FailedDtype):
+            table.add_row(one.dtype, "", "", "", "", f"failed: {one.reason.partition('; ')[0]}")
             continue
         mean, low, high = one.difference
         verdict = "chosen" if one is best else "" if one.accepted else "not as good"

@@ -38,12 +38,13 @@ class TextPairs(NamedTuple):
 
 
 def draw_pairs(reports: Sequence[str], count: int) -> TextPairs:
-    """Draw drafts and reports of sentences of given reports, as many sentences as a drawn report has.
+    """Compose random drafts and reports from the sentences of given reports.
 
-    Whole reports would be drawn repeatedly, and equal texts are labeled once.
+    Each text has as many sentences as a randomly chosen report. Whole reports would repeat, and the labeler caches
+    repeated texts.
 
     Args:
-        reports: Texts whose sentences are drawn.
+        reports: Texts whose sentences are used.
         count: Number N of pairs.
     """
     by_report = [_sentences(text) for text in reports]

@@ -76,5 +76,7 @@ def _run(arguments: Sequence[str], folder: Path) -> tuple[float, float, float]:
     measured = subprocess.run(command, cwd=folder, capture_output=True, check=True, text=True)  # noqa: S603 - report-gen
     code, seconds, cpu_seconds, peak = json.loads(measured.stdout)
     if code:
-        raise ReportGenError(f"report-gen {arguments[0]} ended with exit code {code}; run it by hand")
+        raise ReportGenError(
+            f"report-gen {arguments[0]} ended with exit code {code}; run this command to see its error"
+        )
     return seconds, cpu_seconds, peak / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes

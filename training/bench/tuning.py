@@ -1,6 +1,6 @@
-"""Find the fastest numbers and threads for drafts of a checkpoint on this machine, whose drafts stay as good.
+"""Find the data type and number of threads with which a checkpoint drafts fastest here, without worse drafts.
 
-Drafts with other numbers may have other words. They are accepted if all texts equal those in float32, or if their
+Drafts in another data type may have other words. They are accepted if all texts equal those in float32, or if their
 findings contradict the predicted ones no more often: the upper end of the 95% interval of the difference, over studies,
 is at most `_TOLERATED`.
 """
@@ -24,7 +24,7 @@ from report_gen.records import FindingSchema, Report, Study
 
 DTYPES: tuple[Literal["float32", "bfloat16", "int8"], ...] = ("float32", "bfloat16", "int8")
 SETTINGS = 2 * len(DTYPES)
-"""Settings that are tried at most: each kind of numbers with one and with all threads."""
+"""Largest number of settings: each data type with one thread and with all threads."""
 _TOLERATED = 0.05
 """Findings per draft that may contradict the predictions more often than in float32."""
 _DRAWS = 2000
@@ -32,7 +32,7 @@ _DRAWS = 2000
 
 @dataclass(frozen=True, kw_only=True)
 class Tried:
-    """What drafts with certain numbers and threads cost, and how they differ from those in float32."""
+    """Time of drafts in one data type with a number of threads, and their difference from drafts in float32."""
 
     tuning: Tuning
     seconds: float
@@ -49,16 +49,16 @@ class Tried:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Failed:
-    """Numbers with which a study cannot be drafted, although float32 drafts it."""
+class FailedDtype:
+    """A data type in which a study cannot be drafted, although it can in float32."""
 
     dtype: str
     reason: str
     """The message of the error."""
 
 
-def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> Iterator[Tried | Failed]:
-    """Draft studies with all kinds of numbers, and time some of them with one and with all threads.
+def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> Iterator[Tried | FailedDtype]:
+    """Draft studies in every data type, and time some of them with one and with all threads.
 
     Args:
         checkpoint: Folder of the checkpoint, or name of an embedded one.
@@ -77,7 +77,7 @@ def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> It
         except ReportGenError as error:
             if not exact:  # float32, the first one
                 raise
-            yield Failed(dtype=dtype, reason=str(error))
+            yield FailedDtype(dtype=dtype, reason=str(error))
             continue
         exact = exact or reports
         schema = drafter.schema
@@ -92,7 +92,7 @@ def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> It
         torch.set_num_threads(all_threads)
 
 
-def fastest(tried: Sequence[Tried | Failed]) -> Tried:
+def fastest(tried: Sequence[Tried | FailedDtype]) -> Tried:
     """Return the fastest settings that are accepted; float32 always is."""
     return min((one for one in tried if isinstance(one, Tried) and one.accepted), key=lambda one: one.seconds)
 

@@ -1,9 +1,10 @@
-"""Measure generation on a GPU: `python -m report_gen_training.benchmarks.gpu_generation`, in less than ten minutes.
+"""Measure generation on a GPU: `python -m report_gen_training.benchmarks.gpu_generation`.
 
-Greedy decoding with the embedded chest model, and with larger decoders with random weights, in turns: the decoding loop
-of report-gen with CUDA graphs; the same loop without graphs; `generate` of transformers; and `generate` with a static
-cache, whose forward pass transformers compiles. In float32 the tokens of all of them must be equal. Then default drafts
-of drawn radiographs, from the file to the sections, beside transformers.
+Greedy decoding with the embedded chest model, and with `--sizes` also with larger decoders with random weights. The
+decoding loop with CUDA graphs alternates with each of these: the same loop without graphs, `generate` of transformers,
+and `generate` with a static cache, whose forward pass transformers compiles. The tokens must be equal in float32; the
+table shows whether they are. Default drafts of synthetic radiographs are then compared with transformers, from the file
+to the sections.
 
 With `--device cpu` the loop has no graphs and nothing is compiled. This tests the script where there is no GPU.
 """
@@ -20,6 +21,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from report_gen.drafting import Drafter
+from report_gen.files import check_writable, write_atomically
 from report_gen.generation import CachedDecoder, Decoding, RecordedDecoder, find_cached_decoder
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint, resolve_device
 from report_gen.records import Study
@@ -37,7 +39,7 @@ from ..bench.generation import (
 )
 from ..bench.machine import describe_machine
 from ..bench.pairs import Case, time_case
-from ..bench.results import timing_table
+from ..bench.results import timing_row, timing_table
 
 _STUDIES = 8
 _BATCHES = (1, 8, 64)
@@ -52,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", action="store_true", help="measure larger decoders with random weights too")
     parser.add_argument("--json", type=Path, help="file for the times of all rounds")
     options = parser.parse_args(arguments)
+    if options.json is not None:
+        check_writable(options.json)
     device = resolve_device(options.device)
     with TemporaryDirectory() as folder:
         cases = gpu_cases(draw_studies(Path(folder), _STUDIES), device, options.batches, sizes=options.sizes)
@@ -60,13 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         timings = [time_case(case, rounds=options.rounds) for case in shown]
     print_table(timing_table(timings, other="other"))
     if options.json is not None:
-        rows = [vars(timing) | {"ratio": timing.ratio, "interval": timing.ratio_interval()} for timing in timings]
-        document = {"machine": describe_machine(), "device": str(device), "timings": rows}
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        used = f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
+        document = {"machine": describe_machine(), "device": used, "timings": list(map(timing_row, timings))}
+        write_atomically(options.json, json.dumps(document, indent=2) + "\n")
 
 
 def gpu_cases(studies: Sequence[Study], device: torch.device, batches: Sequence[int], *, sizes: bool) -> Iterator[Case]:
-    """Yield the cases; the models of a case are on the device only while it is measured.
+    """Yield the cases. Models are moved to the device when their first case is requested.
 
     Args:
         studies: Studies to draft; they are repeated to fill a batch.
@@ -109,14 +113,13 @@ def _token_cases(
     ours = token_writer(model, texts, decoding, decoder=_recorded(decoder, texts.visual_tokens.device))
     compiled = copy.deepcopy(other)
     compiled.decoder.language_model.generation_config.cache_implementation = "static"
-    tokens = sum(map(len, ours()))
     ways: dict[str, Callable[[], object]] = {
         "the loop without graphs": token_writer(model, texts, decoding, decoder=decoder),
         "generate": token_writer(other, texts, decoding),
         "compiled generate": token_writer(compiled, texts, decoding),
     }
     for way, work in ways.items():
-        yield Case(name=f"{name}, beside {way}", units=tokens, unit="token", ours=ours, theirs=work)
+        yield Case(name=f"{name}, beside {way}", units=len(texts.prompt_ids), unit="text", ours=ours, theirs=work)
 
 
 def _recorded(decoder: CachedDecoder | None, device: torch.device) -> CachedDecoder | None:

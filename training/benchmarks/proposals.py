@@ -4,9 +4,10 @@ First, the embedded chest model generates the texts of the images with greedy de
 from the reports of the corpus, which the model was trained on, and from the texts themselves. The first table shows how
 many tokens a forward pass generates and reads, and how many proposals are right.
 
-Then, decoders are timed in turns: with proposals, without proposals, and in transformers. The texts of decoders with
-random weights resemble no report. Their proposals are therefore made right and wrong as often as those of the embedded
-model.
+Then the embedded model is timed with proposals from the prompt and the text alone, as in a draft, and without. Decoders
+with the proposals of a table are timed in turns: with proposals, without proposals, and in transformers. The texts of
+decoders with random weights resemble no report. Their proposals are therefore made right and wrong as often as those of
+the embedded model.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from report_gen.tokenizer import BOS_ID, EOS_ID
 from ..bench.generation import (
     RANDOM_DECODING,
     Conditioned,
-    SilentProposer,
+    NoProposals,
     condition,
     random_decoders,
     unknown_to_report_gen,
@@ -116,9 +117,9 @@ class ScriptedProposer(Proposer):
 
 
 def decoder_cases(checkpoint: Checkpoint, images: Sequence[Path], passes: Sequence[Pass]) -> Iterator[Case]:
-    """Yield the cases of each decoder: generation with proposals beside that without, and beside transformers.
+    """Yield the cases of each decoder: generation with proposals, compared with that without and with transformers.
 
-    The first case is that of the embedded model with the proposals that it gets, which come from the texts themselves.
+    The first case is the embedded model with proposals from the prompt and the text alone, as it is used in drafts.
     """
     inputs = [condition(checkpoint, [read_study(image)]) for image in images]
     yield Case(
@@ -126,7 +127,7 @@ def decoder_cases(checkpoint: Checkpoint, images: Sequence[Path], passes: Sequen
         units=len(inputs),
         unit="text",
         ours=partial(_write_each, checkpoint.model, inputs, lambda texts: Proposer(texts.prompt_ids)),
-        theirs=partial(_write_each, checkpoint.model, inputs, lambda _: SilentProposer()),
+        theirs=partial(_write_each, checkpoint.model, inputs, lambda _: NoProposals()),
     )
     texts = inputs[0]
     theirs = unknown_to_report_gen(load_checkpoint("chest_xray", with_transformers=True)).model
@@ -163,9 +164,9 @@ def _cases(
 
         return generate
 
-    without = write(model, SilentProposer)
+    without = write(model, NoProposals)
     with_proposals = write(model, partial(ScriptedProposer, without(), passes))
-    ways = {"without proposals": without, "transformers": write(other, SilentProposer)}
+    ways = {"without proposals": without, "transformers": write(other, NoProposals)}
     for way, work in ways.items():
         yield Case(name=f"{name}, beside {way}", units=1, unit="text", ours=with_proposals, theirs=work)
 

@@ -74,7 +74,7 @@ def test_numbers_that_give_no_draft_are_not_chosen(
     checkpoint = write_checkpoint(tmp_path / "tiny", model=model)
     bench(tune=True, checkpoint=str(checkpoint), studies=[write_png(tmp_path / "image.png", corner_image(0))])
     printed = " ".join(capsys.readouterr().out.split())
-    assert "not as good: the decoder of model 'tiny' gives values that are not finite" in printed
+    assert "failed: the decoder of model 'tiny' gives values that are not finite" in printed
     found = find_tuning(manifest_digest(checkpoint))
     assert found is not None
     assert found.dtype == "float32"
