@@ -9,26 +9,26 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.batch.engines import draft_here, draft_in_processes
-    from report_gen.batch.ray_engine import count_rows, draft_on_ray, read_refused
+    from report_gen.batch.ray_engine import RAY_STATE, RayResult, draft_on_ray
     from report_gen.batch.records import BatchSettings, DraftedStudy, StudyTask, digest_sources
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "engines": ("draft_here", "draft_in_processes"),
-            "ray_engine": ("count_rows", "draft_on_ray", "read_refused"),
+            "ray_engine": ("RAY_STATE", "RayResult", "draft_on_ray"),
             "records": ("BatchSettings", "DraftedStudy", "StudyTask", "digest_sources"),
         },
     )
 
 __all__ = [
+    "RAY_STATE",
     "BatchSettings",
     "DraftedStudy",
+    "RayResult",
     "StudyTask",
-    "count_rows",
     "digest_sources",
     "draft_here",
     "draft_in_processes",
     "draft_on_ray",
-    "read_refused",
 ]

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from report_gen.batch.records import BatchSettings, StudyTask
 from report_gen.errors import ReportGenError, ResourceError, UsageError
 from report_gen.files import write_atomically
+from report_gen.outputs.journal import JOURNAL
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
-STATE = ".ray"
+RAY_STATE = ".ray"
 """Hidden folder beside the Parquet files: which request they answer, and which studies have been written."""
 _REQUEST = "request"
 _ROWS = 64
@@ -30,6 +35,16 @@ many are drafted again for each of its processes."""
 _BLOCKS_PER_WORKER = 4
 _CONNECT_SECONDS = 10
 """How long a cluster may take to accept a connection. Ray itself tries for minutes before it ends the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayResult:
+    """What became of the studies of a batch."""
+
+    complete: int
+    """Studies that were drafted now, without those that were drafted before."""
+    refused: tuple[ReportGenError, ...]
+    """The error of each study of the folder that has no complete draft."""
 
 
 def draft_on_ray(
@@ -41,7 +56,7 @@ def draft_on_ray(
     workers: int,
     resume: bool,
     on_start: Callable[[int], None],
-) -> None:
+) -> RayResult:
     """Draft studies in processes of a Ray cluster, and write a row for each to Parquet files.
 
     The cluster is that to which this process is connected, else that of the variable RAY_ADDRESS or of this computer,
@@ -58,11 +73,13 @@ def draft_on_ray(
 
     Raises:
         UsageError: Ray is not installed, or the folder has drafts and `resume` is False or they answer another request,
-            or the folder has Parquet files of another program.
+            or the folder has files of another engine or program.
         ReportGenError: The error is not that of a study, such as a checkpoint that cannot be loaded.
         ResourceError: No cluster answers, or Ray has failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # only `send` uses the network
+    # Ray Data starts its actors in a way of which the core of Ray warns the user with an error message.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         from ray.data.checkpoint import CheckpointConfig
@@ -74,36 +91,37 @@ def draft_on_ray(
     _check_folder(folder, request, resume=resume)
     if not ray.is_initialized():
         _connect()
-    write_atomically(folder / STATE / _REQUEST, request)
+    write_atomically(folder / RAY_STATE / _REQUEST, request)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.checkpoint_config = CheckpointConfig(
         id_column="id",
-        checkpoint_path=str((folder / STATE / "written").absolute()),
+        checkpoint_path=str((folder / RAY_STATE / "written").absolute()),
         delete_checkpoint_on_success=False,
         checkpoint_manager_cls=NoFilter,
     )
     try:
         remaining = remaining_studies(tasks, folder, context)
-        _read_rows(folder)  # files of other programs are found before the work of hours
+        refused_before = len(list(read_refused(folder)))  # files of other programs are found before the work of hours
         on_start(len(tasks) - len(remaining))
         workers = workers or int(ray.cluster_resources().get("CPU", 1))
         size = max(settings.batch_size, min(_ROWS, len(remaining) // (workers * _BLOCKS_PER_WORKER)))
-        if not remaining:
-            return
-        with ray.data.DataContext.current(context):
-            drafted = ray.data.read_datasource(StudySource(remaining, size)).map_batches(
-                RayDrafter,
-                batch_size=None,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
-                num_cpus=1,
-                fn_constructor_kwargs={"settings": settings},
-            )
-            drafted.write_parquet(str(folder.absolute()))
+        if remaining:
+            with ray.data.DataContext.current(context):
+                drafted = ray.data.read_datasource(StudySource(remaining, size)).map_batches(
+                    RayDrafter,
+                    batch_size=None,
+                    batch_format="pyarrow",
+                    compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+                    num_cpus=1,
+                    fn_constructor_kwargs={"settings": settings},
+                )
+                drafted.write_parquet(str(folder.absolute()))
     except RayError as error:
         raise _own_error(error) from error
+    refused = tuple(read_refused(folder))
+    return RayResult(complete=len(remaining) - (len(refused) - refused_before), refused=refused)
 
 
 def read_refused(folder: Path) -> Iterator[ReportGenError]:
@@ -118,12 +136,6 @@ def read_refused(folder: Path) -> Iterator[ReportGenError]:
             error = ReportGenError(message)
             error.exit_code = code
             yield error
-
-
-def count_rows(folder: Path) -> int:
-    """Return the number of studies that have a row in a folder; 0 if there is no such folder."""
-    rows = _read_rows(folder)
-    return 0 if rows is None else int(rows.count_rows())
 
 
 def _read_rows(folder: Path) -> Dataset | None:
@@ -151,10 +163,12 @@ def _read_rows(folder: Path) -> Dataset | None:
 
 def _check_folder(folder: Path, request: str, *, resume: bool) -> None:
     """Refuse a folder with Parquet files that must not be mixed with those of this request."""
-    path = folder / STATE / _REQUEST
+    path = folder / RAY_STATE / _REQUEST
     if not path.exists():
         if any(folder.glob("*.parquet")):
             raise UsageError(f"{folder}: has Parquet files of another program; choose another folder")
+        if (folder / JOURNAL).exists():
+            raise UsageError(f"{folder}: has drafts that were written without --engine ray; choose another folder")
     elif not resume:
         raise UsageError(f"{folder}: has drafts of --engine ray; continue with --resume, or choose another folder")
     elif not path.is_file() or path.read_bytes() != request.encode():
@@ -175,7 +189,8 @@ def _connect() -> None:
         if address is not None and (port := urlsplit(f"//{address}").port) is not None:
             with socket.create_connection((urlsplit(f"//{address}").hostname, port), timeout=_CONNECT_SECONDS):
                 pass
-        ray.init(log_to_driver=False, logging_level=logging.ERROR)
+        with _kept_handlers():
+            ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except UnicodeEncodeError as error:  # Ray records the command line
         raise UsageError(
             "Ray takes no command line with a name that is not UTF-8; rename the file, or name a folder above it"
@@ -186,6 +201,20 @@ def _connect() -> None:
         raise ResourceError(
             f"no Ray cluster answers at {address}, the value of RAY_ADDRESS; correct it, or unset it"
         ) from error
+
+
+@contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Keep the handlers of signals: after those of Ray, SIGTERM would end the command with the exit code 15."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _own_error(error: BaseException) -> ReportGenError:

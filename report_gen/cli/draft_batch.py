@@ -15,12 +15,10 @@ from report_gen.batch import (
     BatchSettings,
     DraftedStudy,
     StudyTask,
-    count_rows,
     digest_sources,
     draft_here,
     draft_in_processes,
     draft_on_ray,
-    read_refused,
 )
 from report_gen.cli.document_options import document_settings
 from report_gen.cli.draft_output import DraftOutput, open_output
@@ -295,7 +293,7 @@ def _draft_on_ray(
         if batch.resume:
             print_notice(f"{before} of {len(tasks)} studies were drafted before")
 
-    draft_on_ray(
+    result = draft_on_ray(
         for_workers,
         tasks,
         output,
@@ -304,9 +302,7 @@ def _draft_on_ray(
         resume=batch.resume,
         on_start=print_resumed,
     )
-    refused = [[error] for error in read_refused(output)]
-    complete = count_rows(output) - len(refused)
-    return BatchResult(complete=complete, files=complete, refused=list(refused))
+    return BatchResult(complete=result.complete, files=result.complete, refused=[[error] for error in result.refused])
 
 
 def _checked(results: Iterable[DraftedStudy], check_stop: StopCheck) -> Iterator[DraftedStudy]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from report_gen.batch import RAY_STATE
 from report_gen.cli.document_options import document_settings
 from report_gen.cli.older_drafts import OlderDrafts
 from report_gen.cli.standard_output import StandardOutput, require_content
@@ -82,6 +83,7 @@ def open_output(
 
     Raises:
         OutputError: The folder cannot be written.
+        UsageError: The folder has drafts of a Ray cluster.
     """
     if folder is None:
         (output_format,) = formats
@@ -92,6 +94,8 @@ def open_output(
     from report_gen.outputs.folder_names import FolderNames
     from report_gen.outputs.journal import open_journal
 
+    if (folder / RAY_STATE).exists():
+        raise UsageError(f"{folder}: has drafts of --engine ray; continue with --engine ray, or choose another folder")
     settings = {**settings, "program_version": __version__}
     by_suffix = _settings_by_suffix(formats, documents, settings)
     every = [get_format(name) for name in format_names()]

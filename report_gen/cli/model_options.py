@@ -32,8 +32,8 @@ Device = Annotated[
 Dtype = Annotated[
     DtypeName,
     typer.Option(
-        help="Data type of the model. int8 (CPU only): 8-bit weights in the decoder. auto: what `bench --tune` found, "
-        "or float32 on a CPU."
+        help="Data type of the model. bfloat16 is slow on a CPU without instructions for it. int8 (CPU only): 8-bit "
+        "weights in the decoder. auto: what `bench --tune` found, or float32 on a CPU."
     ),
 ]
 Checkpoint = Annotated[

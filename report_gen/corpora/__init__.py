@@ -29,6 +29,7 @@ from report_gen.corpora.image_paths import IMAGES
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.permissions import readable_corpus
 from report_gen.corpora.row_tables import describe_columns
+from report_gen.corpora.tables import read_csv
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError, ResourceError
 from report_gen.labeling import chest_xray
@@ -58,6 +59,7 @@ __all__ = [
     "own_and_prior_images",
     "read_columns",
     "read_corpus",
+    "read_csv",
     "read_nih_labels",
 ]
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as parquet
 import pytest
 from pydicom.uid import JPEG2000Lossless
 
-from report_gen.batch import StudyTask, count_rows, read_refused
+from report_gen.batch import StudyTask
+from report_gen.batch.ray_engine import read_refused
 from report_gen.cli import main
 from report_gen.drafting import DraftRequest
 from report_gen.errors import UsageError
@@ -103,10 +104,15 @@ def test_a_node_that_is_killed_loses_and_doubles_nothing(
             draft_here = folder / "here" / f"{row['study']}.{suffix}"
             assert row[suffix] == (draft_here.read_text() if draft_here.exists() else None)
     before = sorted((folder / "ray").glob("*.parquet"))
+    assert draft(folder, "here", "--engine", "ray") == 2
+    assert "has drafts that were written without --engine ray; choose another folder" in capfd.readouterr().err
+    assert draft(folder, "ray") == 2
+    assert "has drafts of --engine ray; continue with --engine ray" in capfd.readouterr().err
     assert draft(folder, "ray", "--engine", "ray") == 2
     assert "has drafts of --engine ray; continue with --resume" in capfd.readouterr().err
     assert draft(folder, "ray", "--engine", "ray", "--resume", "--seed", "1") == 2
     assert draft(folder, "ray", "--engine", "ray", "--resume") == 3  # the broken study is named again
+    assert f"nothing was written to {folder / 'ray'}; studies refused: 1" in capfd.readouterr().err
     assert sorted((folder / "ray").glob("*.parquet")) == before
 
 
@@ -153,15 +159,14 @@ def test_files_of_other_programs_are_refused(
     assert f"{folder / 'ray'}: has Parquet files of another program; choose another folder" in capfd.readouterr().err
     assert [path.name for path in foreign.parent.iterdir()] == ["foreign.parquet"]
     with pytest.raises(UsageError, match=r"foreign\.parquet: is not a table of drafts; move it to another folder"):
-        count_rows(foreign.parent)
+        list(read_refused(foreign.parent))
 
 
 def test_other_files_beside_the_rows_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("of the user", encoding="utf-8")
-    assert count_rows(tmp_path) == 0
+    assert list(read_refused(tmp_path)) == []
     rows = {"id": ["a", "b"], "study": ["A", "B"], "error": ["", "B: broken"], "exit_code": [0, 3]}
     parquet.write_table(pa.table(rows), tmp_path / "rows.parquet")
-    assert count_rows(tmp_path) == 2
     assert [(str(error), error.exit_code) for error in read_refused(tmp_path)] == [("B: broken", 3)]
 
 

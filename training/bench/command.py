@@ -75,7 +75,7 @@ def bench(
     ] = _CHECKPOINT,
     studies: Annotated[
         list[Path] | None,
-        typer.Option("--study", metavar="PATH", help="Study to draft. Default: synthetic phantom studies."),
+        typer.Option("--study", metavar="PATH", help="Study to draft; may be repeated. Default: synthetic studies."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=2, max=1000, help="Measurements of each way.")] = _ROUNDS,
     clock: Annotated[
@@ -106,7 +106,7 @@ def bench(
         ),
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all times as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the times as PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the times as PNG, except of startup.")] = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -148,6 +148,10 @@ def bench(
 
     if against in RUNTIMES:
         import_runtime(against)
+    elif against == "pycocoevalcap":
+        from .scoring import require_scorers
+
+        require_scorers()
     if threads is not None:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
@@ -209,7 +213,9 @@ def _read_study(path: Path) -> Study:
     if found.refused:
         raise found.refused[0]
     if len(found.studies) > 1:
-        raise StudyError(path, f"contains {len(found.studies)} studies; name the folder or file of each with --study")
+        raise StudyError(
+            path, f"contains {len(found.studies)} studies; give the folder or file of each with a --study of its own"
+        )
     return found.studies[0]
 
 
@@ -222,7 +228,7 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
 
     from .generation import draw_studies
     from .results import tuning_table
-    from .tuning import SETTINGS, fastest, try_settings
+    from .tuning import count_settings, fastest, try_settings
 
     digest = manifest_digest(checkpoint)  # errors of the checkpoint and of the file come before any work
     check_writable(tuning_file())
@@ -231,7 +237,7 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         studies = [_read_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
         settings = try_settings(checkpoint, studies, timed=_TIMED)
-        tried = list(track(settings, total=SETTINGS, description="Trying settings"))
+        tried = list(track(settings, total=count_settings(), description="Trying settings"))
     best = fastest(tried)
     print_table(tuning_table(tried, studies=len(studies), best=best))
     path = remember_tuning(digest, best.tuning)

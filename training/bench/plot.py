@@ -35,13 +35,16 @@ def draw_timings(timings: Sequence[Timing], *, other: str | None, caption: str) 
         axes.vlines(1000 * timing.median, row - 0.3, row, color=_OURS)
         if timing.other_median is not None:
             axes.vlines(1000 * timing.other_median, row, row + 0.3, color=_OTHER)
-    labels = [timing.case + (f"\nspeedup {timing.ratio:.2f}" if timing.ratio is not None else "") for timing in timings]
+    labels = [
+        f"{timing.case} (per {timing.unit})" + (f"\nspeedup {timing.ratio:.2f}" if timing.ratio is not None else "")
+        for timing in timings
+    ]
     axes.set_yticks(range(len(timings)), labels)
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
-    axes.set_xlabel("milliseconds per study, text, image, pair or step")
+    axes.set_xlabel("milliseconds")
     axes.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside upper right", ncols=2)
     figure.supxlabel(caption, fontsize="small", parse_math=False)

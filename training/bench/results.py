@@ -47,7 +47,8 @@ def timing_row(timing: Timing) -> dict[str, object]:
 
 def reading_table(timings: Sequence[Timing]) -> Table:
     """Return a table of reading beside the decoder alone. The overhead is a share of the time of the decoder."""
-    table = Table("image", title="Milliseconds per image, median of the rounds")
+    caption = "The overhead is a share of the time of the decoder, which only copies images that are not compressed."
+    table = Table("image", title="Milliseconds per image, median of the rounds", caption=caption)
     for heading in ("decoder alone", "report-gen", "overhead"):
         table.add_column(heading, justify="right")
     for timing in timings:

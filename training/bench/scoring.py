@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from report_gen.corpora.tables import read_csv
+from report_gen.corpora import read_csv
 from report_gen.errors import UsageError
 from report_gen.files import write_pieces
 from report_gen.metrics import METRICS
@@ -80,6 +81,13 @@ def read_texts(path: Path | None, folder: Path) -> list[str]:
     if not any(map(_sentences, texts)):
         raise UsageError(f"{path}: no report in the columns findings and impression; give another table")
     return [text for text in texts if _sentences(text)]
+
+
+def require_scorers() -> None:
+    """Raise UsageError if the other software is not installed."""
+    for name in ("pycocoevalcap", "rouge_score"):
+        if find_spec(name) is None:
+            raise UsageError(f"--against pycocoevalcap needs {name}; install it with: pip install 'report-gen[bench]'")
 
 
 def scoring_cases(pairs: TextPairs, *, against: bool) -> Iterator[Case]:

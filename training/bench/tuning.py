@@ -23,8 +23,6 @@ from report_gen.model import Tuning, load_checkpoint
 from report_gen.records import FindingSchema, Report, Study
 
 DTYPES: tuple[Literal["float32", "bfloat16", "int8"], ...] = ("float32", "bfloat16", "int8")
-SETTINGS = 2 * len(DTYPES)
-"""Largest number of settings: each data type with one thread and with all threads."""
 _TOLERATED = 0.05
 """Findings per draft that may contradict the predictions more often than in float32."""
 _DRAWS = 2000
@@ -55,6 +53,11 @@ class FailedDtype:
     dtype: str
     reason: str
     """The message of the error."""
+
+
+def count_settings() -> int:
+    """Return the largest number of settings: each data type with one thread and with all threads."""
+    return len(DTYPES) * len({1, torch.get_num_threads()})
 
 
 def try_settings(checkpoint: str, studies: Sequence[Study], *, timed: int) -> Iterator[Tried | FailedDtype]:

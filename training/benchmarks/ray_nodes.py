@@ -12,13 +12,14 @@ import os
 import random
 import tempfile
 from collections import Counter
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from report_gen.batch import count_rows
 from report_gen.errors import ReportGenError
 from report_gen.terminal import print_table, print_text
 
@@ -95,7 +96,7 @@ def _draft(folder: Path, nodes: TwoNodes) -> CommandRun:
     output, log = folder / "out", folder / "log"
     run = run_draft(
         [folder / "in", "-o", output, "--checkpoint", folder / "light", "--engine", "ray", "--workers", "2", *_OPTIONS],
-        lambda: count_rows(output) if output.is_dir() else 0,
+        partial(_count_rows, output),
         environment={**os.environ, "OMP_NUM_THREADS": "1", "RAY_ADDRESS": nodes.address},
         log=log,
         meanwhile=nodes.watch,
@@ -104,6 +105,18 @@ def _draft(folder: Path, nodes: TwoNodes) -> CommandRun:
     if run.exit_code:
         raise ReportGenError(f"report-gen draft ended with exit code {run.exit_code}: {log.read_text()[-2000:]}")
     return run
+
+
+def _count_rows(output: Path) -> int:
+    """Return the number of rows of the complete Parquet files."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    rows = 0
+    for path in output.glob("*.parquet"):
+        with suppress(OSError, pa.ArrowException):  # a file that is being written
+            rows += parquet.read_metadata(path).num_rows
+    return rows
 
 
 def _faults(folder: Path, studies: int) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 import typer
 from PIL import Image
-from report_gen_training.bench import generation, pairs, reading, startup
+from report_gen_training.bench import generation, pairs, reading, scoring, startup
 from report_gen_training.bench.command import _USES, bench
 from report_gen_training.bench.exported_decoders import RUNTIMES
 from report_gen_training.bench.generation import draw_studies, generation_cases, unknown_to_report_gen
@@ -194,6 +194,15 @@ def test_wrong_calls(command: Callable[..., str]) -> None:
     assert "none.csv: cannot be read" in command("scoring", "--reports", "none.csv", code=3)
 
 
+@pytest.mark.parametrize("package", ["pycocoevalcap", "rouge_score"])
+def test_a_missing_package_is_named_with_its_extra(
+    command: Callable[..., str], monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setattr(scoring, "find_spec", lambda name: None if name == package else find_spec(name))
+    out = command("scoring", "--against", "pycocoevalcap", code=2)
+    assert f"--against pycocoevalcap needs {package}; install it with: pip install 'report-gen[bench]'" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -247,7 +256,7 @@ def test_a_folder_of_several_studies(command: Callable[..., str], tmp_path: Path
     for number in range(7):
         write_png(tmp_path / "images" / f"patient-{number}.png", corner_image(number % 4))
     out = command("generation", "--study", "images", code=3)
-    assert "images: contains 7 studies; name the folder or file of each with --study" in out
+    assert "images: contains 7 studies; give the folder or file of each with a --study of its own" in out
 
 
 @pytest.mark.parametrize("checkpoint", ["checkpoint", "chest_xray"])
