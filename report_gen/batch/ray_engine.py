@@ -78,8 +78,6 @@ def draft_on_ray(
         ResourceError: No cluster answers, or Ray has failed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # only `send` uses the network
-    # Ray Data starts its actors in a way of which the core of Ray warns the user with an error message.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         from ray.data.checkpoint import CheckpointConfig
