@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from .pairs import Timing
 
@@ -42,6 +43,7 @@ def draw_timings(timings: Sequence[Timing], *, other: str | None, caption: str) 
     axes.set_yticks(range(len(timings)), labels)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # labels of all digits would overlap
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("{x:g}")
     axes.set_xlabel("milliseconds")
