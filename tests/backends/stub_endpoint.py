@@ -50,7 +50,9 @@ class Stub:
     url: str = ""
     requests: list[Request] = field(default_factory=list)
     most_at_once: int = 0
-    """Largest number of requests that were answered at the same time."""
+    """Largest number of requests that waited for an answer at the same time. One whose answer is being sent does not
+    count: the client may send its next request before the stub has noticed that the answer is sent."""
+    waiting: int = 0
     active: int = 0
     remaining: list[Answer] = field(default_factory=list)
     models: Answer = field(default_factory=lambda: Answer(status=404))
@@ -61,7 +63,8 @@ class Stub:
     def counted(self) -> Iterator[None]:
         with self.lock:
             self.active += 1
-            self.most_at_once = max(self.most_at_once, self.active)
+            self.waiting += 1
+            self.most_at_once = max(self.most_at_once, self.waiting)
         try:
             yield
         finally:
@@ -103,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
                 stub.requests.append(Request("POST", self.path, dict(self.headers), body))
                 answer = stub.remaining.pop(0) if len(stub.remaining) > 1 else stub.remaining[0]
             stub.ended.wait(answer.seconds)
+            with stub.lock:
+                stub.waiting -= 1
             with suppress(OSError):  # the client ended the connection
                 self._give(answer)
 
