@@ -13,7 +13,7 @@ import pytest
 
 from report_gen.errors import StoppedError
 from report_gen.files import write_atomically
-from report_gen.terminal import stop_on_signals
+from report_gen.terminal import kept_handlers, stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -106,3 +106,10 @@ def test_another_thread_has_no_handler() -> None:
     thread.start()
     thread.join()
     assert handlers == [signal.SIG_DFL]
+
+
+def test_handlers_of_a_library_are_replaced_by_the_earlier_ones() -> None:
+    signal.signal(signal.SIGTERM, terminate)
+    with kept_handlers():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is terminate

@@ -16,7 +16,7 @@ import ray
 from pyarrow.fs import LocalFileSystem
 from ray.data import DataContext, Datasource, ReadTask
 from ray.data.block import BlockMetadata
-from ray.data.checkpoint import IdColumnCheckpointManager
+from ray.data.checkpoint import CheckpointConfig, IdColumnCheckpointManager
 from ray.exceptions import RayError
 
 from report_gen.batch.engines import open_worker, refuse, split_batches
@@ -98,6 +98,46 @@ class NoFilter(IdColumnCheckpointManager):  # type: ignore[misc]  # Ray has no t
     def load_checkpoint(self, *_: Any, **__: Any) -> tuple[None, int]:
         """Return that no study has been written."""
         return None, 0
+
+
+def data_context(written: Path) -> DataContext:
+    """Return the settings of Ray Data with which it records the IDs of the studies that are written.
+
+    Args:
+        written: Folder of the records.
+    """
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.checkpoint_config = CheckpointConfig(
+        id_column="id",
+        checkpoint_path=str(written.absolute()),
+        delete_checkpoint_on_success=False,
+        checkpoint_manager_cls=NoFilter,
+    )
+    return context
+
+
+def write_drafts(
+    studies: Mapping[str, StudyTask], folder: Path, settings: BatchSettings, *, workers: int, rows: int
+) -> None:
+    """Draft studies, and write Parquet files to a folder.
+
+    Args:
+        studies: The studies by their IDs.
+        folder: Folder of the Parquet files.
+        settings: What the drafts have in common.
+        workers: Largest number of processes that draft.
+        rows: Number of studies that are written together.
+    """
+    drafted = ray.data.read_datasource(StudySource(studies, rows)).map_batches(
+        RayDrafter,
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
+        num_cpus=1,
+        fn_constructor_kwargs={"settings": settings},
+    )
+    drafted.write_parquet(str(folder.absolute()))
 
 
 def remaining_studies(tasks: Sequence[StudyTask], folder: Path, context: DataContext) -> dict[str, StudyTask]:

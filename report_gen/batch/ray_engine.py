@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,13 +19,14 @@ from report_gen.batch.records import BatchSettings, StudyTask
 from report_gen.errors import ReportGenError, ResourceError, UsageError
 from report_gen.files import write_atomically
 from report_gen.outputs.journal import JOURNAL
+from report_gen.terminal import kept_handlers
 
 if TYPE_CHECKING:
     from pyarrow.dataset import Dataset
 
 RAY_STATE = ".ray"
 """Hidden folder beside the Parquet files: which request they answer, and which studies have been written."""
-_REQUEST = "request"
+_REQUEST, _WRITTEN = "request", "written"
 _ROWS = 64
 """Largest number of studies that are written together, unless the batch size is larger. If a node is lost, at most so
 many are drafted again for each of its processes."""
@@ -80,10 +78,9 @@ def draft_on_ray(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # only `send` uses the network
     try:
         import ray
-        from ray.data.checkpoint import CheckpointConfig
         from ray.exceptions import RayError
 
-        from report_gen.batch.ray_drafting import NoFilter, RayDrafter, StudySource, remaining_studies
+        from report_gen.batch.ray_drafting import data_context, remaining_studies, write_drafts
     except ImportError as error:
         raise UsageError("--engine ray needs Ray; install it with: pip install 'report-gen[ray]'") from error
     _check_folder(folder, request, resume=resume)
@@ -91,31 +88,16 @@ def draft_on_ray(
         _connect()
     write_atomically(folder / RAY_STATE / _REQUEST, request)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.checkpoint_config = CheckpointConfig(
-        id_column="id",
-        checkpoint_path=str((folder / RAY_STATE / "written").absolute()),
-        delete_checkpoint_on_success=False,
-        checkpoint_manager_cls=NoFilter,
-    )
+    context = data_context(folder / RAY_STATE / _WRITTEN)
     try:
         remaining = remaining_studies(tasks, folder, context)
         refused_before = len(list(read_refused(folder)))  # files of other programs are found before the work of hours
         on_start(len(tasks) - len(remaining))
         workers = workers or int(ray.cluster_resources().get("CPU", 1))
-        size = max(settings.batch_size, min(_ROWS, len(remaining) // (workers * _BLOCKS_PER_WORKER)))
+        rows = max(settings.batch_size, min(_ROWS, len(remaining) // (workers * _BLOCKS_PER_WORKER)))
         if remaining:
             with ray.data.DataContext.current(context):
-                drafted = ray.data.read_datasource(StudySource(remaining, size)).map_batches(
-                    RayDrafter,
-                    batch_size=None,
-                    batch_format="pyarrow",
-                    compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
-                    num_cpus=1,
-                    fn_constructor_kwargs={"settings": settings},
-                )
-                drafted.write_parquet(str(folder.absolute()))
+                write_drafts(remaining, folder, settings, workers=workers, rows=rows)
     except RayError as error:
         raise _own_error(error) from error
     refused = tuple(read_refused(folder))
@@ -187,7 +169,7 @@ def _connect() -> None:
         if address is not None and (port := urlsplit(f"//{address}").port) is not None:
             with socket.create_connection((urlsplit(f"//{address}").hostname, port), timeout=_CONNECT_SECONDS):
                 pass
-        with _kept_handlers():
+        with kept_handlers():  # after those of Ray, SIGTERM would end the command with the exit code 15
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
     except UnicodeEncodeError as error:  # Ray records the command line
         raise UsageError(
@@ -199,20 +181,6 @@ def _connect() -> None:
         raise ResourceError(
             f"no Ray cluster answers at {address}, the value of RAY_ADDRESS; correct it, or unset it"
         ) from error
-
-
-@contextmanager
-def _kept_handlers() -> Iterator[None]:
-    """Keep the handlers of signals: after those of Ray, SIGTERM would end the command with the exit code 15."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _own_error(error: BaseException) -> ReportGenError:

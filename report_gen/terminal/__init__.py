@@ -18,7 +18,7 @@ from report_gen.terminal.printing import (
     set_verbosity,
 )
 from report_gen.terminal.progress import Bars, bars, track
-from report_gen.terminal.stopping import StopCheck, stop_on_signals
+from report_gen.terminal.stopping import StopCheck, kept_handlers, stop_on_signals
 from report_gen.terminal.worker_signals import blocked_signals, ignore_signals
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "error_list",
     "ignore_signals",
     "is_quiet",
+    "kept_handlers",
     "name_options",
     "print_error",
     "print_errors",

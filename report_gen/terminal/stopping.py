@@ -79,6 +79,20 @@ def stop_on_signals(hint: str) -> Iterator[StopCheck]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM after a library has set its own."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Return SIGTERM, and SIGHUP unless `nohup` had it ignored or the system has no such signal."""
     hangup = getattr(signal, "SIGHUP", None)

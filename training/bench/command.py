@@ -4,40 +4,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
-from report_gen.errors import ReportGenError, StudyError, UsageError
+from report_gen.errors import ReportGenError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity, track
 
-if TYPE_CHECKING:
-    from report_gen.records import Study
+from .measuring import LONG, WORKS, Measuring, Other, Work, read_one_study
 
-    from .pairs import Case, Clock, Timing
-    from .startup import Start
-
-_STUDIES = 8
-"""Phantoms that are drawn if no studies are given."""
 _COMPARED, _TIMED = 200, 5
 """Phantoms that are drawn to compare drafts in other data types, and number of studies that are timed."""
 
-Work = Literal["generation", "reading", "startup", "scoring", "training"]
-
-Other = Literal["transformers", "onnxruntime", "openvino", "pycocoevalcap"]
-
-_OTHERS: dict[Other, tuple[Work, ...]] = {
-    "transformers": ("generation", "training"),
-    "onnxruntime": ("generation",),
-    "openvino": ("generation",),
-    "pycocoevalcap": ("scoring",),
-}
-"""The works that another software does as well."""
-_LONG: Work = "training"
-"""The work that takes minutes and is measured only if it is named."""
 _TUNE = "--tune"
 _USES: dict[str, tuple[str, ...]] = {
     "--against": ("generation", "scoring", "training"),
@@ -137,9 +117,9 @@ def bench(
     if tune:
         _tune(checkpoint, studies or [], threads)
         return
-    if against is not None and work is not None and work not in _OTHERS[against]:
+    if against is not None and work is not None and work not in WORKS[against]:
         raise UsageError(
-            f"{against} cannot be compared in {work}; --against {against} is for {' and '.join(_OTHERS[against])}"
+            f"{against} cannot be compared in {work}; --against {against} is for {' and '.join(WORKS[against])}"
         )
     _check_outputs(json_file, plot)
     import torch
@@ -155,7 +135,7 @@ def bench(
     if threads is not None:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
-        measuring = _Measuring(
+        measuring = Measuring(
             folder=Path(temporary), rounds=rounds, clock=clock, against=against, checkpoint=checkpoint,
             studies=studies or [], sizes=sizes, pairs=pairs, reports=reports, corpus=corpus, frozen=frozen,
         )  # fmt: skip
@@ -175,7 +155,7 @@ def _refuse_unused(options: Sequence[str], work: str | None) -> None:
         options: The options that were given.
         work: The work that is measured, or `--tune`; None for all works but the long one.
     """
-    measured = {name for name in get_args(Work) if name != _LONG} if work is None else {work}
+    measured = {name for name in get_args(Work) if name != LONG} if work is None else {work}
     for option in options:
         if measured.isdisjoint(_USES[option]):
             if work is None:
@@ -201,24 +181,6 @@ def _check_outputs(json_file: Path | None, plot: Path | None) -> None:
             check_writable(path)
 
 
-def _read_study(path: Path) -> Study:
-    """Read the study at a path of --study.
-
-    Raises:
-        StudyError: The file is not a readable image, or the folder contains no study, several, or a broken file.
-    """
-    from report_gen.imaging import read_studies
-
-    found = read_studies(path)
-    if found.refused:
-        raise found.refused[0]
-    if len(found.studies) > 1:
-        raise StudyError(
-            path, f"contains {len(found.studies)} studies; give the folder or file of each with a --study of its own"
-        )
-    return found.studies[0]
-
-
 def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     """Find and remember the fastest settings of a checkpoint."""
     import torch
@@ -235,7 +197,7 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as temporary:
-        studies = [_read_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
+        studies = [read_one_study(path) for path in paths] or draw_studies(Path(temporary), _COMPARED)
         settings = try_settings(checkpoint, studies, timed=_TIMED)
         tried = list(track(settings, total=count_settings(), description="Trying settings"))
     best = fastest(tried)
@@ -245,140 +207,3 @@ def _tune(checkpoint: str, paths: Sequence[Path], threads: int | None) -> None:
         f"Remembered for {describe_processor()} in {path}. Drafts with --dtype auto use these settings. Delete the "
         "file to remove them."
     )
-
-
-@dataclass(kw_only=True)
-class _Measuring:
-    """What is measured, by the options of the command, and the results."""
-
-    folder: Path
-    rounds: int
-    clock: Clock
-    against: Other | None
-    checkpoint: str
-    studies: list[Path]
-    sizes: bool
-    pairs: int
-    reports: Path | None
-    corpus: Path | None
-    frozen: bool
-    timings: dict[str, list[Timing]] = field(default_factory=dict)
-    """Times by work."""
-    starts: list[Start] = field(default_factory=list)
-
-    def measure(self, work: Work | None) -> None:
-        """Measure one work or all of them but the long one, and print a table for each."""
-        works: dict[Work, Callable[[], None]] = {
-            "generation": self._generation,
-            "reading": self._reading,
-            "startup": self._startup,
-            "scoring": self._scoring,
-            "training": self._training,
-        }
-        if work in (None, "generation", "startup"):
-            from report_gen.model import find_checkpoint
-
-            find_checkpoint(self.checkpoint)  # its error comes before any work
-            self._found = self._find_studies()
-        for name, measure in works.items():
-            if name == work or (work is None and name != _LONG):
-                measure()
-
-    def save(self, json_file: Path | None, plot: Path | None) -> None:
-        """Print the description of the machine, and write the results as JSON and as PNG."""
-        from report_gen.files import write_atomically
-
-        from .machine import describe_machine, describe_shortly
-        from .plot import draw_timings
-        from .results import document
-
-        machine = describe_machine()
-        print_text(describe_shortly(machine))
-        if json_file is not None:
-            found = document(self.timings, self.starts, machine, clock=self.clock, against=self.against)
-            write_atomically(json_file, found)
-        if plot is not None:
-            drawn = [timing for timings in self.timings.values() for timing in timings]
-            write_atomically(plot, draw_timings(drawn, other=self.label, caption=describe_shortly(machine)))
-
-    @property
-    def label(self) -> str | None:
-        """Name of the other way in a plot; None without one."""
-        others = ["the decoder alone"] if "reading" in self.timings else []
-        if any(self._other(work) for work in self.timings):
-            others.append(str(self.against))
-        return " or ".join(others) or None
-
-    def _find_studies(self) -> list[Study]:
-        from .generation import draw_studies
-
-        return [_read_study(path) for path in self.studies] or draw_studies(self.folder, _STUDIES)
-
-    def _generation(self) -> None:
-        from .generation import generation_cases
-
-        other = self._other("generation")
-        found = generation_cases(self.checkpoint, self._found, against=other, sizes=self.sizes, folder=self.folder)
-        cases = list(found)
-        self._time("generation", cases, len(cases))
-        self._print("generation", other)
-
-    def _reading(self) -> None:
-        from .reading import case_count, reading_cases
-        from .results import reading_table
-
-        self._time("reading", reading_cases(self.folder, clock=self.clock), case_count(self.clock))
-        print_table(reading_table(self.timings["reading"]))
-
-    def _startup(self) -> None:
-        from .results import startup_table
-        from .startup import measure_start
-
-        folder = Path(self.checkpoint)
-        checkpoint = str(folder.resolve()) if folder.is_dir() else self.checkpoint  # the processes run elsewhere
-        draft = ["draft", str(self._found[0].images[0].path.resolve()), "--checkpoint", checkpoint, "--force"]
-        commands = {"report-gen --help": ["--help"], "report-gen draft": draft}
-        starts = [
-            measure_start(name, arguments, folder=self.folder, rounds=self.rounds)
-            for name, arguments in commands.items()
-        ]
-        print_table(startup_table(starts))
-        self.starts += starts
-
-    def _scoring(self) -> None:
-        from .results import startup_table
-        from .scoring import draw_pairs, measure_command, read_texts, scoring_cases
-
-        texts = draw_pairs(read_texts(self.reports, self.folder), self.pairs)
-        other = self._other("scoring")
-        cases = list(scoring_cases(texts, against=other is not None))
-        self._time("scoring", cases, len(cases))
-        self._print("scoring", other)
-        start = measure_command(texts, self.folder, rounds=self.rounds)
-        print_table(startup_table([start]))
-        self.starts.append(start)
-
-    def _training(self) -> None:
-        from .training import TrainingSetup, draw_corpus, time_training
-
-        other = self._other("training")
-        setup = TrainingSetup(corpus=self.corpus or draw_corpus(self.folder), frozen=self.frozen)
-        found = time_training(setup, self.folder, rounds=self.rounds, against=other is not None)
-        self.timings["training"] = [found.step, found.preparation]
-        self._print("training", other)
-        print_text(found.describe_losses())
-
-    def _other(self, work: str) -> Other | None:
-        """Return the other software, if it does this work."""
-        return self.against if self.against is not None and work in _OTHERS[self.against] else None
-
-    def _time(self, work: Work, cases: Iterable[Case], total: int) -> None:
-        from .pairs import time_case
-
-        timed = (time_case(case, rounds=self.rounds, clock=self.clock) for case in cases)
-        self.timings[work] = list(track(timed, total=total, description=f"Measuring {work}"))
-
-    def _print(self, work: Work, other: str | None) -> None:
-        from .results import timing_table
-
-        print_table(timing_table(self.timings[work], other=other))

@@ -7,7 +7,6 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from report_gen.corpora import read_csv
 from report_gen.errors import UsageError
-from report_gen.files import write_pieces
+from report_gen.files import write_atomically
 from report_gen.metrics import METRICS
 from report_gen.phantom import write_phantom_corpus
 from report_gen.strict_json import parse_json
@@ -132,16 +131,13 @@ def measure_command(pairs: TextPairs, folder: Path, *, rounds: int) -> Start:
         OutputError: A file cannot be written.
     """
     for name, texts in (("drafts", pairs.drafts), ("reports", pairs.reports)):
-        rows = ((f"s{number}", text) for number, text in enumerate(texts))
-        write_pieces(folder / f"{name}.csv", map(_csv_line, chain([("study_id", "report")], rows)))
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(["study_id", "report"])
+        writer.writerows([f"s{number}", text] for number, text in enumerate(texts))
+        write_atomically(folder / f"{name}.csv", table.getvalue())
     name = f"report-gen score, {len(pairs.drafts)} pairs"
     return measure_start(name, ["score", "drafts.csv", "reports.csv", "--no-java"], folder=folder, rounds=rounds)
-
-
-def _csv_line(values: Sequence[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(values)
-    return line.getvalue()
 
 
 def _sentences(text: str) -> list[str]:
